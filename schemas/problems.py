@@ -1,0 +1,127 @@
+"""The table of error codes: one line a code, with its HTTP status and what people read.
+
+A problem says what is wrong and what to do. Codes are stable: clients branch on them. The text
+exists in en and zh-CN; ``{name}`` is filled from the refusal's parameters.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+
+class ProblemType(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table."""
+
+    status: int
+    en: str
+    zh: str
+    retry_after_s: int | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457 problem details, with our ``code`` and, where it helps, ``params``."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str | None = None
+    instance: str | None = None
+    params: dict[str, Any] | None = None
+
+
+def _row(status: int, en: str, zh: str, retry_after_s: int | None = None) -> ProblemType:
+    return ProblemType(status=status, en=en, zh=zh, retry_after_s=retry_after_s)
+
+
+PROBLEMS: Final[dict[str, ProblemType]] = {
+    # request shape
+    "malformed_body": _row(400, "The body is not valid JSON. Send UTF-8 JSON.", "请求体不是有效的 JSON,请发送 UTF-8 编码的 JSON。"),
+    "invalid_request": _row(422, "A field is missing, unknown or out of range: {reason}", "字段缺失、未知或超出范围:{reason}"),
+    "body_too_large": _row(413, "The body is larger than {limit} bytes. Send less at once.", "请求体超过 {limit} 字节,请分批发送。"),
+    "header_too_large": _row(431, "The request headers are too large.", "请求头过大。"),
+    "unsupported_media_type": _row(415, "Send the body as application/json.", "请以 application/json 发送请求体。"),
+    "not_found": _row(404, "There is no such resource.", "资源不存在。"),
+    "method_not_allowed": _row(405, "This resource does not take this method.", "该资源不支持此方法。"),
+    "idempotency_key_missing": _row(400, "Send an Idempotency-Key header (8 to 64 letters, digits, - or _).", "请携带 Idempotency-Key 请求头(8 至 64 位字母、数字、- 或 _)。"),
+    "idempotency_key_reused": _row(422, "This Idempotency-Key was used with another body. Use a new key for a new request.", "该 Idempotency-Key 已用于不同的请求,请使用新的键。"),
+    # who
+    "unauthenticated": _row(401, "Log in and send the access token.", "请登录并携带访问令牌。"),
+    "token_expired": _row(401, "The access token has expired. Refresh it.", "访问令牌已过期,请刷新。"),
+    "token_revoked": _row(401, "This session was ended. Log in again.", "会话已结束,请重新登录。"),
+    "forbidden": _row(403, "You may not do this.", "您没有权限执行此操作。"),
+    "wrong_credentials": _row(401, "The name or the password is wrong.", "账号或密码错误。"),
+    "email_taken": _row(409, "This address is already registered. Log in instead.", "该邮箱已注册,请直接登录。"),
+    "weak_password": _row(422, "The password is too easy to guess. Use at least 8 characters that are not common.", "密码过于简单,请使用至少 8 位且不常见的密码。"),
+    "session_reused": _row(401, "This refresh token was used before. All its sessions were ended; log in again.", "刷新令牌被重复使用,相关会话已全部结束,请重新登录。"),
+    "session_unknown": _row(401, "There is no such session. Log in again.", "会话不存在,请重新登录。"),
+    "too_many_sessions": _row(409, "Too many sessions are open. End one first.", "登录设备过多,请先退出一个。"),
+    # load
+    "rate_limited": _row(429, "Too many requests. Wait and try again.", "请求过于频繁,请稍后再试。", 1),
+    "busy": _row(503, "The shop is very busy. Try again with the same Idempotency-Key.", "系统繁忙,请使用相同的 Idempotency-Key 重试。", 1),
+    "outcome_unknown": _row(503, "It is not known yet whether this took effect. Ask again with the same Idempotency-Key.", "结果尚未确定,请使用相同的 Idempotency-Key 重试。", 1),
+    "deadline_passed": _row(503, "The request waited too long and was not carried out. Try again.", "请求等待超时且未执行,请重试。", 1),
+    "moved": _row(503, "The shard is moving. Try again.", "分片迁移中,请重试。", 1),
+    "storage_unavailable": _row(503, "The database cannot be reached. Nothing was changed; try again.", "数据库暂不可用,未作任何更改,请重试。", 2),
+    "command_poisoned": _row(500, "This command fails every time it is run and is now refused.", "该命令反复执行失败,已被拒绝。"),
+    "internal_error": _row(500, "Something went wrong on our side. It was recorded.", "系统内部错误,已记录。"),
+    # stock
+    "sku_unknown": _row(404, "There is no such article.", "商品不存在。"),
+    "sku_not_on_sale": _row(422, "This article is not on sale.", "商品未上架。"),
+    "insufficient_stock": _row(409, "There is not enough stock: {available} left.", "库存不足,剩余 {available} 件。"),
+    "sold_out": _row(409, "Sold out.", "已售罄。"),
+    "hold_unknown": _row(409, "This reservation does not exist or has ended.", "预留不存在或已结束。"),
+    "hold_released": _row(409, "This reservation was released.", "预留已释放。"),
+    "quantity_invalid": _row(422, "The quantity must be a whole number from 1 to {limit}.", "数量必须是 1 到 {limit} 的整数。"),
+    # cart
+    "cart_full": _row(409, "The cart holds at most {limit} different articles.", "购物车最多容纳 {limit} 种商品。"),
+    "cart_empty": _row(422, "The cart is empty.", "购物车为空。"),
+    "cart_changed": _row(409, "The cart changed meanwhile. Read it again.", "购物车已变化,请重新读取。"),
+    # quota
+    "coupon_unknown": _row(404, "There is no such coupon.", "优惠券不存在。"),
+    "coupon_exhausted": _row(409, "All of this coupon have been taken.", "优惠券已被领完。"),
+    "coupon_limit": _row(409, "You have used this coupon as often as is allowed.", "您使用该优惠券的次数已达上限。"),
+    "coupon_not_active": _row(409, "This coupon is not valid now.", "优惠券当前不可用。"),
+    "coupon_not_applicable": _row(422, "This coupon does not apply to these articles.", "优惠券不适用于这些商品。"),
+    "claim_released": _row(409, "This claim on the coupon was given back.", "该优惠券占用已退回。"),
+    # sale
+    "sale_unknown": _row(404, "There is no such sale.", "活动不存在。"),
+    "sale_not_open": _row(409, "The sale has not begun.", "活动尚未开始。"),
+    "sale_ended": _row(410, "The sale has ended.", "活动已结束。"),
+    "sale_state": _row(409, "A sale that is {state} cannot do this.", "活动处于 {state} 状态,无法执行。"),
+    "ticket_missing": _row(403, "This sale needs an admission ticket.", "参与该活动需要入场券。"),
+    "ticket_invalid": _row(403, "The admission ticket is not valid for you and this sale.", "入场券对您或本活动无效。"),
+    "ticket_expired": _row(403, "The admission ticket has expired. Get a new one.", "入场券已过期,请重新领取。"),
+    "ticket_used": _row(409, "The admission ticket was used before.", "入场券已使用。"),
+    "not_drawn": _row(403, "You were not drawn for this sale.", "您未被抽中。"),
+    "purchase_limit": _row(409, "You may buy at most {limit} of this.", "每人限购 {limit} 件。"),
+    # order
+    "order_unknown": _row(404, "There is no such order.", "订单不存在。"),
+    "order_state": _row(409, "An order that is {state} cannot do this.", "订单处于 {state} 状态,无法执行。"),
+    "total_changed": _row(409, "The total is now {total}. Confirm it and send again.", "总价已变为 {total},请确认后重新提交。"),
+    "too_many_open_orders": _row(409, "You have {limit} unpaid orders. Pay or cancel one first.", "您有 {limit} 笔未付款订单,请先付款或取消。"),
+    "currency_mixed": _row(422, "All articles of an order must have one currency.", "同一订单的商品必须使用同一币种。"),
+    "address_invalid": _row(422, "The address is not complete: {reason}", "地址不完整:{reason}"),
+    "order_abandoned": _row(409, "This order was abandoned. Place a new one.", "该订单已作废,请重新下单。"),
+    # payment
+    "payment_unavailable": _row(503, "The payment provider cannot be reached. The order is kept; try again.", "支付渠道暂不可用,订单已保留,请重试。", 2),
+    "payment_declined": _row(402, "The payment was declined. Use another means.", "支付被拒绝,请更换支付方式。"),
+    "signature_invalid": _row(401, "The signature does not match.", "签名不匹配。"),
+    "signature_stale": _row(401, "The signature is too old.", "签名已过期。"),
+    "payment_mismatch": _row(422, "The payment does not match the order.", "支付与订单不符。"),
+}
+
+
+def problem_of(code: str, params: dict[str, Any] | None = None, *, language: str = "en", instance: str | None = None) -> Problem:
+    """The problem body of a code; an unknown code is a bug and becomes ``internal_error``."""
+    row = PROBLEMS.get(code)
+    if row is None:
+        code, row = "internal_error", PROBLEMS["internal_error"]
+    template = row.zh if language.startswith("zh") else row.en
+    title = template.format_map(_Blank(params or {}))
+    return Problem(type=f"urn:stampede:problem:{code}", title=title, status=row.status, code=code, instance=instance, params=params or None)
+
+
+class _Blank(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"

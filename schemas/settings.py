@@ -1,0 +1,82 @@
+"""Settings: every knob, read from ``STAMPEDE_*`` variables, with its unit in its name."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one running copy. A field ``x_y`` is read from ``STAMPEDE_X_Y``."""
+
+    data_dir: str = ".stampede"
+    database_url: str | None = None
+    """A PostgreSQL URL; None starts the embedded server in ``data_dir``."""
+    redis_url: str | None = None
+    """A Redis URL; None starts the embedded server in ``data_dir``."""
+    host: str = "127.0.0.1"
+    ingress_port: int = 8700
+    direct_port: int = 8701
+    hosts: int = 1
+    """Shard hosts on this node."""
+    replicas: int = 2
+    """HTTP replicas on this node."""
+    shop: str = "demo"
+    """Which shop ``up`` loads into an empty database: ``demo`` (real data), ``small`` (synthetic) or ``none``."""
+    simulator_port: int = 8702
+    """The payment simulator's port; 0 when a real provider is set."""
+    stripe_url: str | None = None
+    stripe_api_key: str = "sk_test_simulator"
+    stripe_webhook_secret: str = "whsec_simulator"
+    stripe_webhook_tolerance_s: int = 300
+
+    # the entity runtime
+    shard_count: int = 256
+    lease_ms: int = 5000
+    lease_renew_ms: int = 1000
+    lease_margin_ms: int = 500
+    batch_commands_max: int = 256
+    batch_bytes_max: int = 256 * 1024
+    queue_commands_max: int = 4096
+    """Commands that wait in one host before it answers ``busy``."""
+    activations_max: int = 50
+    entities_max: int = 100_000
+    """Entities kept in one host's memory before idle ones are dropped."""
+    flush_timeout_ms: int = 5000
+    snapshot_every: int = 1000
+    meta_every: int = 1024
+    reminders_per_second_max: int = 500
+    watchdog_ms: int = 5000
+
+    # commerce
+    hold_ms: int = 15 * 60_000
+    stock_grace_ms: int = 60_000
+    open_orders_max: int = 20
+    order_lines_max: int = 100
+    line_quantity_max: int = 999
+
+    # http
+    body_bytes_max: int = 64 * 1024
+    in_flight_max: int = 2048
+    request_deadline_ms: int = 10_000
+    access_token_s: int = 600
+    refresh_token_s: int = 30 * 86_400
+
+    @property
+    def data_path(self) -> Path:
+        """``data_dir`` as an absolute path."""
+        return Path(self.data_dir).expanduser().resolve()
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in force. ValueError names the variable that cannot be read."""
+    found: dict[str, object] = {}
+    for field in msgspec.structs.fields(Settings):
+        name = "STAMPEDE_" + field.name.upper()
+        if name in environ:
+            try:
+                found[field.name] = msgspec.convert(environ[name], field.type, strict=False)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"{name}: {error}") from error
+    return Settings(**found)  # type: ignore[arg-type]
