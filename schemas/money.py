@@ -1,8 +1,8 @@
 """Money: whole minor units of one currency. Never a float."""
 
-import msgspec
-
 from typing import Annotated, Final
+
+import msgspec
 
 MINOR_UNITS_MAX: Final = 10**13
 """The largest amount of one price or order: sums of a million of them still fit a signed 64-bit column."""
