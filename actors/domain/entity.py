@@ -100,6 +100,8 @@ class Kind(Protocol):
 
     ``commands``, ``events``, ``replies``: the tagged Structs it understands, writes and answers with.
     ``route(key)``: the text whose hash names the shard; kinds of one user share ``user:<id>``.
+    ``needs(command)``: names of reference facts (``sku:..``, ``sale:..``, ``coupon:..``) that ``decide``
+    finds in ``context.facts``; a name that does not exist is absent there.
     """
 
     name: ClassVar[str]
@@ -109,6 +111,8 @@ class Kind(Protocol):
     state: ClassVar[type]
 
     def route(self, key: str) -> str: ...
+
+    def needs(self, command: Any) -> tuple[str, ...]: ...
 
     def new(self, key: str) -> Any: ...
 

@@ -1,0 +1,52 @@
+"""What a checkout needs to know of the catalogue: the terms of a SKU, a sale, a coupon, with their versions."""
+
+import msgspec
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, tag="offer"):
+    """One SKU as it may be bought now. ``parts``: how many sub-stocks it is split over."""
+
+    sku_id: str
+    product_id: str
+    price: int
+    currency: str
+    on_sale: bool = True
+    parts: int = 1
+    version: int = 0
+
+
+class SaleTerms(msgspec.Struct, frozen=True, kw_only=True, tag="sale_terms"):
+    """One flash sale: its window (UTC, ms), prices by SKU, and limits.
+
+    ``state`` is the admission's: closed, open, entering, drawn, sold_out or ended.
+    """
+
+    sale_id: str
+    state: str
+    opens_at_ms: int
+    ends_at_ms: int
+    prices: dict[str, int]
+    currency: str
+    limit_per_user: int
+    mode: str = "first_come"
+    ticket_required: bool = False
+    ticket_ttl_ms: int = 300_000
+    rate_per_s: int = 0
+    version: int = 0
+
+
+class CouponTerms(msgspec.Struct, frozen=True, kw_only=True, tag="coupon_terms"):
+    """One coupon: ``percent`` (value in percent) or ``amount`` (value in minor units) off the lines in scope."""
+
+    coupon_id: str
+    method: str
+    value: int
+    currency: str
+    min_total: int = 0
+    starts_at_ms: int = 0
+    ends_at_ms: int = 2**53
+    product_ids: frozenset[str] = frozenset()
+    version: int = 0
+
+
+Fact = Offer | SaleTerms | CouponTerms
