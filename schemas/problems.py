@@ -54,6 +54,7 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "email_taken": _row(409, "This address is already registered. Log in instead.", "该邮箱已注册,请直接登录。"),
     "weak_password": _row(422, "The password is too easy to guess. Use at least 8 characters that are not common.", "密码过于简单,请使用至少 8 位且不常见的密码。"),
     "session_reused": _row(401, "This refresh token was used before. All its sessions were ended; log in again.", "刷新令牌被重复使用,相关会话已全部结束,请重新登录。"),
+    "refresh_raced": _row(409, "This refresh token was exchanged a moment ago. Use the tokens of that answer.", "该刷新令牌刚刚已被使用,请使用那次返回的令牌。"),
     "session_unknown": _row(401, "There is no such session. Log in again.", "会话不存在,请重新登录。"),
     "too_many_sessions": _row(409, "Too many sessions are open. End one first.", "登录设备过多,请先退出一个。"),
     # load
@@ -84,11 +85,15 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "coupon_not_active": _row(409, "This coupon is not valid now.", "优惠券当前不可用。"),
     "coupon_not_applicable": _row(422, "This coupon does not apply to these articles.", "优惠券不适用于这些商品。"),
     "claim_released": _row(409, "This claim on the coupon was given back.", "该优惠券占用已退回。"),
+    "claim_redeemed": _row(409, "This claim on the coupon was redeemed and cannot be given back.", "该优惠券占用已核销,无法退回。"),
+    "claim_unknown": _row(409, "There is no such claim on the coupon.", "优惠券占用不存在。"),
+    "quota_below_used": _row(409, "{used} of this coupon are taken already; its total cannot be less.", "该优惠券已被占用 {used} 张,总量不能更低。"),
     # sale
     "sale_unknown": _row(404, "There is no such sale.", "活动不存在。"),
     "sale_not_open": _row(409, "The sale has not begun.", "活动尚未开始。"),
     "sale_ended": _row(410, "The sale has ended.", "活动已结束。"),
     "sale_state": _row(409, "A sale that is {state} cannot do this.", "活动处于 {state} 状态,无法执行。"),
+    "sale_full": _row(409, "This sale takes at most {limit} entries.", "该活动最多接受 {limit} 人报名。"),
     "ticket_missing": _row(403, "This sale needs an admission ticket.", "参与该活动需要入场券。"),
     "ticket_invalid": _row(403, "The admission ticket is not valid for you and this sale.", "入场券对您或本活动无效。"),
     "ticket_expired": _row(403, "The admission ticket has expired. Get a new one.", "入场券已过期,请重新领取。"),
