@@ -5,7 +5,7 @@ import msgspec
 # --- commands ---------------------------------------------------------------------------------
 
 
-class ConfigureSale(msgspec.Struct, frozen=True, kw_only=True, tag="sale.configure"):
+class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="sale.configure"):
     """Set the terms, as long as the sale has never been open. Times are UTC, ms.
 
     ``mode``: first_come or draw. A draw also needs ``draws_at_ms``, ``winners_max`` and ``seed``: 32
@@ -24,25 +24,25 @@ class ConfigureSale(msgspec.Struct, frozen=True, kw_only=True, tag="sale.configu
     seed: bytes = b""
 
 
-class OpenSale(msgspec.Struct, frozen=True, kw_only=True, tag="sale.open"):
+class Open(msgspec.Struct, frozen=True, kw_only=True, tag="sale.open"):
     """Open now: before its time, or again after a close."""
 
 
-class CloseSale(msgspec.Struct, frozen=True, kw_only=True, tag="sale.close"):
-    """Close for the moment; only ``OpenSale`` opens it again."""
+class Close(msgspec.Struct, frozen=True, kw_only=True, tag="sale.close"):
+    """Close for the moment; only ``Open`` opens it again."""
 
 
-class EndSale(msgspec.Struct, frozen=True, kw_only=True, tag="sale.end"):
+class End(msgspec.Struct, frozen=True, kw_only=True, tag="sale.end"):
     """End for good."""
 
 
-class EnterDraw(msgspec.Struct, frozen=True, kw_only=True, tag="sale.enter"):
+class Enter(msgspec.Struct, frozen=True, kw_only=True, tag="sale.enter"):
     """This user takes part in the draw, once."""
 
     user_id: str
 
 
-class DrawSale(msgspec.Struct, frozen=True, kw_only=True, tag="sale.draw"):
+class Draw(msgspec.Struct, frozen=True, kw_only=True, tag="sale.draw"):
     """Draw now instead of at the set time."""
 
 
@@ -59,7 +59,7 @@ class MarkSoldOut(msgspec.Struct, frozen=True, kw_only=True, tag="sale.mark_sold
     stock_seq: int = 0
 
 
-class MarkRestocked(msgspec.Struct, frozen=True, kw_only=True, tag="sale.mark_restocked"):
+class Restocked(msgspec.Struct, frozen=True, kw_only=True, tag="sale.restocked"):
     """Told by stock: units of this SKU were given back. ``stock_seq`` as in ``MarkSoldOut``."""
 
     sku_id: str

@@ -20,7 +20,7 @@ class RemoveLine(msgspec.Struct, frozen=True, kw_only=True, tag="cart.remove"):
     sku_id: str
 
 
-class ClearCart(msgspec.Struct, frozen=True, kw_only=True, tag="cart.clear"):
+class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="cart.clear"):
     """Empty the cart. With the ``version`` of a ``TakeForMerge`` only what was taken leaves; another version is refused."""
 
     version: int | None = None
@@ -115,7 +115,7 @@ class CartContents(msgspec.Struct, frozen=True, kw_only=True, tag="cart.contents
 
 
 class CartTakenLines(msgspec.Struct, frozen=True, kw_only=True, tag="cart.taken_lines"):
-    """What ``MergeGuest`` and then ``ClearCart`` need."""
+    """What ``MergeGuest`` and then ``Clear`` need."""
 
     version: int
     lines: tuple[Line, ...]

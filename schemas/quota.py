@@ -5,7 +5,7 @@ import msgspec
 # --- commands ---------------------------------------------------------------------------------
 
 
-class ConfigureQuota(msgspec.Struct, frozen=True, kw_only=True, tag="quota.configure"):
+class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="quota.configure"):
     """Set the terms. ``per_user`` 0: no limit for one user. The window is [starts_at_ms, ends_at_ms)."""
 
     total: int
@@ -14,7 +14,7 @@ class ConfigureQuota(msgspec.Struct, frozen=True, kw_only=True, tag="quota.confi
     ends_at_ms: int = 2**53
 
 
-class ClaimQuota(msgspec.Struct, frozen=True, kw_only=True, tag="quota.claim"):
+class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="quota.claim"):
     """Keep ``quantity`` uses for an order until its deadline (UTC, ms). Same id: same answer."""
 
     claim_id: bytes
@@ -24,14 +24,14 @@ class ClaimQuota(msgspec.Struct, frozen=True, kw_only=True, tag="quota.claim"):
     quantity: int = 1
 
 
-class RedeemQuota(msgspec.Struct, frozen=True, kw_only=True, tag="quota.redeem"):
+class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="quota.redeem"):
     """The order is paid: the claimed uses are spent."""
 
     claim_id: bytes
 
 
-class GiveBackQuota(msgspec.Struct, frozen=True, kw_only=True, tag="quota.give_back"):
-    """The order will not be: its uses are available again. Before its ``ClaimQuota`` it leaves a tombstone."""
+class GiveBack(msgspec.Struct, frozen=True, kw_only=True, tag="quota.give_back"):
+    """The order will not be: its uses are available again. Before its ``Claim`` it leaves a tombstone."""
 
     claim_id: bytes
 

@@ -9,17 +9,17 @@ import msgspec
 
 from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused, Wake
 from schemas.admission import (
-    CloseSale,
-    ConfigureSale,
+    Close,
+    Configure,
+    Draw,
     DrawEntered,
-    DrawSale,
-    EndSale,
-    EnterDraw,
+    End,
+    Enter,
     IsWinner,
-    MarkRestocked,
     MarkSoldOut,
-    OpenSale,
+    Open,
     ReadSale,
+    Restocked,
     SaleConfigured,
     SaleDrawn,
     SaleEntered,
@@ -64,7 +64,7 @@ TRANSITIONS: Final[dict[tuple[str, str, str], str]] = {
 """Every move there is. ``resume`` is ``open`` after the draw: nobody enters a second time."""
 
 AdmissionCommand = (
-    ConfigureSale | OpenSale | CloseSale | EndSale | EnterDraw | DrawSale | IsWinner | MarkSoldOut | MarkRestocked
+    Configure | Open | Close | End | Enter | Draw | IsWinner | MarkSoldOut | Restocked
     | ReadSale | Answered | Wake
 )  # fmt: skip
 AdmissionEvent = SaleConfigured | SaleMoved | SaleEntered | SaleDrawn | SaleStockTold
@@ -100,7 +100,7 @@ class AdmissionKind:
 
     name: ClassVar[str] = "admission"
     commands: ClassVar[tuple[type, ...]] = (
-        ConfigureSale, OpenSale, CloseSale, EndSale, EnterDraw, DrawSale, IsWinner, MarkSoldOut, MarkRestocked, ReadSale,
+        Configure, Open, Close, End, Enter, Draw, IsWinner, MarkSoldOut, Restocked, ReadSale,
     )  # fmt: skip
     events: ClassVar[tuple[type, ...]] = (SaleConfigured, SaleMoved, SaleEntered, SaleDrawn, SaleStockTold)
     replies: ClassVar[tuple[type, ...]] = (SaleView, DrawEntered, Winner)
@@ -123,7 +123,7 @@ class AdmissionKind:
         return min(state.draws_at_ms, state.ends_at_ms) if state.state == "entering" else state.ends_at_ms
 
     def decide(self, state: AdmissionState, command: AdmissionCommand, context: Context) -> Outcome:
-        if isinstance(command, ConfigureSale):
+        if isinstance(command, Configure):
             return _configure(state, command)
         if isinstance(command, Wake):
             return _tick(state, context)
@@ -220,39 +220,39 @@ def view(state: AdmissionState) -> SaleView:
 
 def _configured(
     state: AdmissionState,
-    command: OpenSale | CloseSale | EndSale | EnterDraw | DrawSale | IsWinner | MarkSoldOut | MarkRestocked | ReadSale,
+    command: Open | Close | End | Enter | Draw | IsWinner | MarkSoldOut | Restocked | ReadSale,
     context: Context,
 ) -> Outcome:
     match command:
-        case EnterDraw():
+        case Enter():
             return _enter(state, command, context)
         case IsWinner():
             return _is_winner(state, command)
         case ReadSale():
             return Accepted(reply=view(state))
-        case OpenSale() if state.state not in {"closed", "ended"}:
+        case Open() if state.state not in {"closed", "ended"}:
             return Accepted(reply=view(state))
-        case OpenSale():
+        case Open():
             return _move(state, "resume" if state.drawn else "open", context)
-        case CloseSale() if state.state == "closed":
+        case Close() if state.state == "closed":
             return Accepted(reply=view(state))
-        case CloseSale():
+        case Close():
             return _move(state, "close", context)
-        case EndSale() if state.state == "ended":
+        case End() if state.state == "ended":
             return Accepted(reply=view(state))
-        case EndSale():
+        case End():
             return _move(state, "end", context)
-        case DrawSale() if state.drawn is not None:
+        case Draw() if state.drawn is not None:
             return Accepted(reply=view(state))
-        case DrawSale():
+        case Draw():
             return _move(state, "draw", context)
-        case MarkSoldOut() | MarkRestocked():
+        case MarkSoldOut() | Restocked():
             return _stock_told(state, command, context)
         case _:
             assert_never(command)
 
 
-def _configure(state: AdmissionState, command: ConfigureSale) -> Outcome:
+def _configure(state: AdmissionState, command: Configure) -> Outcome:
     event = msgspec.convert(command, SaleConfigured, from_attributes=True)
     if state.mode and all(getattr(state, field) == getattr(event, field) for field in event.__struct_fields__):
         return Accepted(reply=view(state))
@@ -264,7 +264,7 @@ def _configure(state: AdmissionState, command: ConfigureSale) -> Outcome:
     return Accepted(events=(event,), reply=_view_after(state, (event,)))
 
 
-def _fault(command: ConfigureSale) -> str | None:
+def _fault(command: Configure) -> str | None:
     """What is wrong with these terms, or None."""
     draw = command.mode == "draw"
     rules = (
@@ -280,7 +280,7 @@ def _fault(command: ConfigureSale) -> str | None:
     return next((reason for holds, reason in rules if not holds), None)
 
 
-def _enter(state: AdmissionState, command: EnterDraw, context: Context) -> Outcome:
+def _enter(state: AdmissionState, command: Enter, context: Context) -> Outcome:
     if command.user_id in state.entrants:
         return Accepted(reply=DrawEntered(draws_at_ms=state.draws_at_ms))
     if state.state == "ended" or context.at_ms >= state.ends_at_ms:
@@ -348,7 +348,7 @@ def _all_sold_out(state: AdmissionState) -> bool:
     return len(state.sold_out_skus) == len(state.sku_ids)
 
 
-def _stock_told(state: AdmissionState, command: MarkSoldOut | MarkRestocked, context: Context) -> Outcome:
+def _stock_told(state: AdmissionState, command: MarkSoldOut | Restocked, context: Context) -> Outcome:
     sold_out = isinstance(command, MarkSoldOut)
     stale = 0 < command.stock_seq <= state.stock_seqs.get(command.sku_id, 0)
     known = command.stock_seq == 0 and sold_out == (command.sku_id in state.sold_out_skus)

@@ -16,7 +16,7 @@ from schemas.cart import (
     CartTaken,
     CartTakenLines,
     CartTouched,
-    ClearCart,
+    Clear,
     ConsumeLines,
     MergeGuest,
     PutLine,
@@ -52,10 +52,8 @@ CONSUMED_MAX: Final = 1000
 MERGED_MAX: Final = 50
 """Guests remembered at most: one a device and login; the longest unused is forgotten first."""
 
-CartCommand = PutLine | RemoveLine | ClearCart | ReadCart | TakeForMerge | MergeGuest | ConsumeLines | Answered | Wake
-CartEvent = (
-    CartLinePut | CartCleared | CartTaken | CartHandedOver | CartMerged | CartConsumed | CartTouched | CartExpired
-)
+CartCommand = PutLine | RemoveLine | Clear | ReadCart | TakeForMerge | MergeGuest | ConsumeLines | Answered | Wake
+CartEvent = CartLinePut | CartCleared | CartTaken | CartHandedOver | CartMerged | CartConsumed | CartTouched | CartExpired
 
 
 class CartState(msgspec.Struct, kw_only=True):
@@ -82,7 +80,7 @@ class CartKind:
 
     name: ClassVar[str] = "cart"
     commands: ClassVar[tuple[type, ...]] = (
-        PutLine, RemoveLine, ClearCart, ReadCart, TakeForMerge, MergeGuest, ConsumeLines,
+        PutLine, RemoveLine, Clear, ReadCart, TakeForMerge, MergeGuest, ConsumeLines,
     )  # fmt: skip
     events: ClassVar[tuple[type, ...]] = (
         CartLinePut, CartCleared, CartTaken, CartHandedOver, CartMerged, CartConsumed, CartTouched, CartExpired,
@@ -108,7 +106,7 @@ class CartKind:
                 return _put(state, command, context)
             case RemoveLine():
                 return _put(state, PutLine(sku_id=command.sku_id, quantity=0), context)
-            case ClearCart():
+            case Clear():
                 return _clear(state, command, context)
             case ReadCart():
                 return _read(state, context)
@@ -209,7 +207,7 @@ def _put(state: CartState, command: PutLine, context: Context) -> Outcome:
     return Accepted(events=(event,), reply=_contents(state, {command.sku_id: command.quantity}))
 
 
-def _clear(state: CartState, command: ClearCart, context: Context) -> Outcome:
+def _clear(state: CartState, command: Clear, context: Context) -> Outcome:
     if command.version is not None and command.version == state.handed_over_version:
         return Accepted(reply=_contents(state, {}))
     if command.version is not None and command.version == state.taken_version:
@@ -246,9 +244,7 @@ def _merge(state: CartState, command: MergeGuest, context: Context) -> Outcome:
     if not command.lines:
         return Accepted(reply=_contents(state, {}))
     changes, clipped = _merged(state, command.lines)
-    event = CartMerged(
-        guest_id=command.guest_id, guest_version=command.guest_version, lines=_as_lines(changes), at_ms=context.at_ms
-    )
+    event = CartMerged(guest_id=command.guest_id, guest_version=command.guest_version, lines=_as_lines(changes), at_ms=context.at_ms)
     return Accepted(events=(event,), reply=_contents(state, changes, clipped))
 
 

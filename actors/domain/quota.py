@@ -8,9 +8,9 @@ from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused, 
 from schemas.ids import derived_id
 from schemas.order import ConfirmHold, HoldAlive
 from schemas.quota import (
-    ClaimQuota,
-    ConfigureQuota,
-    GiveBackQuota,
+    Claim,
+    Configure,
+    GiveBack,
     QuotaAsked,
     QuotaClaimed,
     QuotaConfigured,
@@ -20,7 +20,7 @@ from schemas.quota import (
     QuotaLevel,
     QuotaRedeemed,
     ReadQuota,
-    RedeemQuota,
+    Redeem,
 )
 
 GRACE_MS: Final = 60_000
@@ -44,11 +44,11 @@ TOTAL_MAX: Final = 2**53
 REDEEMED: Final = 1
 GIVEN_BACK: Final = 2
 
-QuotaCommand = ConfigureQuota | ClaimQuota | RedeemQuota | GiveBackQuota | ReadQuota | Answered | Wake
+QuotaCommand = Configure | Claim | Redeem | GiveBack | ReadQuota | Answered | Wake
 QuotaEvent = QuotaConfigured | QuotaClaimed | QuotaRedeemed | QuotaGivenBack | QuotaAsked | QuotaKept
 
 
-class Claim(msgspec.Struct, kw_only=True, array_like=True):
+class LiveClaim(msgspec.Struct, kw_only=True, array_like=True):
     """Uses kept for one order. ``slot``: when its order is asked, 0 while a question is under way. ``asks``: questions so far."""
 
     order_id: str
@@ -75,7 +75,7 @@ class QuotaState(msgspec.Struct, kw_only=True):
     starts_at_ms: int = 0
     ends_at_ms: int = 0
     users: dict[str, int] = {}
-    claims: dict[bytes, Claim] = {}
+    claims: dict[bytes, LiveClaim] = {}
     slots: dict[int, dict[bytes, None]] = {}
     slot_first: int = 0
     done: dict[bytes, int] = {}
@@ -87,7 +87,7 @@ class QuotaKind:
     """The kind ``quota``. Key: a coupon id."""
 
     name: ClassVar[str] = "quota"
-    commands: ClassVar[tuple[type, ...]] = (ConfigureQuota, ClaimQuota, RedeemQuota, GiveBackQuota, ReadQuota)
+    commands: ClassVar[tuple[type, ...]] = (Configure, Claim, Redeem, GiveBack, ReadQuota)
     events: ClassVar[tuple[type, ...]] = (
         QuotaConfigured, QuotaClaimed, QuotaRedeemed, QuotaGivenBack, QuotaAsked, QuotaKept,
     )  # fmt: skip
@@ -108,13 +108,13 @@ class QuotaKind:
 
     def decide(self, state: QuotaState, command: QuotaCommand, context: Context) -> Outcome:
         match command:
-            case ClaimQuota():
+            case Claim():
                 return _claim(state, command, context)
-            case RedeemQuota():
+            case Redeem():
                 return _redeem(state, command, context)
-            case GiveBackQuota():
+            case GiveBack():
                 return _give_back(state, command, context)
-            case ConfigureQuota():
+            case Configure():
                 return _configure(state, command)
             case ReadQuota():
                 return Accepted(reply=level(state, command.user_id))
@@ -189,7 +189,7 @@ def _outcome(state: QuotaState, claim_id: bytes) -> int:
     return state.done.get(claim_id) or state.done_before.get(claim_id) or 0
 
 
-def _configure(state: QuotaState, command: ConfigureQuota) -> Outcome:
+def _configure(state: QuotaState, command: Configure) -> Outcome:
     same = (state.total, state.per_user, state.starts_at_ms, state.ends_at_ms)
     if state.configured and same == (command.total, command.per_user, command.starts_at_ms, command.ends_at_ms):
         return Accepted(reply=level(state))
@@ -218,7 +218,7 @@ def _configure(state: QuotaState, command: ConfigureQuota) -> Outcome:
     return Accepted(events=(event,), reply=reply)
 
 
-def _claim(state: QuotaState, command: ClaimQuota, context: Context) -> Outcome:
+def _claim(state: QuotaState, command: Claim, context: Context) -> Outcome:
     reply = QuotaDone(claim_id=command.claim_id)
     finished = _outcome(state, command.claim_id)
     if command.claim_id in state.claims or finished == REDEEMED:
@@ -245,7 +245,7 @@ def _claim(state: QuotaState, command: ClaimQuota, context: Context) -> Outcome:
     return Accepted(events=(event,), reply=reply)
 
 
-def _redeem(state: QuotaState, command: RedeemQuota, context: Context) -> Outcome:
+def _redeem(state: QuotaState, command: Redeem, context: Context) -> Outcome:
     claim = state.claims.get(command.claim_id)
     if claim is not None:
         event = QuotaRedeemed(claim_id=command.claim_id, quantity=claim.quantity, at_ms=context.at_ms)
@@ -259,7 +259,7 @@ def _redeem(state: QuotaState, command: RedeemQuota, context: Context) -> Outcom
             return Refused(code="claim_released")
 
 
-def _give_back(state: QuotaState, command: GiveBackQuota, context: Context) -> Outcome:
+def _give_back(state: QuotaState, command: GiveBack, context: Context) -> Outcome:
     finished = _outcome(state, command.claim_id)
     if finished == GIVEN_BACK:
         return Accepted(reply=QuotaDone(claim_id=command.claim_id))
@@ -285,7 +285,7 @@ def _ask(state: QuotaState, context: Context) -> Outcome:
     return Accepted(events=(QuotaAsked(claim_ids=asked),), sends=sends)
 
 
-def _question(state: QuotaState, claim_id: bytes, claim: Claim) -> Send:
+def _question(state: QuotaState, claim_id: bytes, claim: LiveClaim) -> Send:
     """A new id for each question: the answer to an earlier one must not stand for this one's."""
     return Send(
         id=derived_id("quota.ask", state.key, claim_id, str(claim.asks)),
@@ -317,7 +317,7 @@ def _apply_configured(state: QuotaState, event: QuotaConfigured) -> None:
 
 
 def _apply_claimed(state: QuotaState, event: QuotaClaimed) -> None:
-    claim = Claim(order_id=event.order_id, user_id=event.user_id, quantity=event.quantity, slot=0)
+    claim = LiveClaim(order_id=event.order_id, user_id=event.user_id, quantity=event.quantity, slot=0)
     state.claims[event.claim_id] = claim
     state.available -= event.quantity
     state.claimed += event.quantity
@@ -337,14 +337,14 @@ def _apply_given_back(state: QuotaState, event: QuotaGivenBack) -> None:
     _remember(state, event.claim_id, GIVEN_BACK, event.at_ms)
 
 
-def _enslot(state: QuotaState, claim_id: bytes, claim: Claim, ask_at_ms: int) -> None:
+def _enslot(state: QuotaState, claim_id: bytes, claim: LiveClaim, ask_at_ms: int) -> None:
     """Rounded up: a question is never early."""
     claim.slot = max(1, -(-ask_at_ms // SLOT_MS))
     state.slots.setdefault(claim.slot, {})[claim_id] = None
     state.slot_first = min(state.slot_first or claim.slot, claim.slot)
 
 
-def _unslot(state: QuotaState, claim_id: bytes, claim: Claim) -> None:
+def _unslot(state: QuotaState, claim_id: bytes, claim: LiveClaim) -> None:
     """The least slot is sought anew only when it runs empty."""
     slot, claim.slot = claim.slot, 0
     if not slot:
