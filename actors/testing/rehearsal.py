@@ -1,6 +1,8 @@
 """One entity played by its rules alone: for tests of a kind, without owners, journal or clock."""
 
-from typing import Any, Union
+import functools
+import operator
+from typing import Any
 
 import msgspec
 
@@ -21,9 +23,9 @@ class Rehearsal:
         self.state = kind.new(key)
         self.events: list[Any] = []
         self._turns = 0
-        self._command_decoder = msgspec.msgpack.Decoder(Union[kind.commands])
-        self._event_decoder = msgspec.msgpack.Decoder(Union[kind.events])
-        self._reply_decoder = msgspec.msgpack.Decoder(Union[kind.replies])
+        self._command_decoder = _decoder(kind.commands)
+        self._event_decoder = _decoder(kind.events)
+        self._reply_decoder = _decoder(kind.replies)
 
     def ask(self, command: Any, at_ms: int) -> Outcome:
         """Decide and apply one command; the outcome."""
@@ -64,3 +66,7 @@ class Rehearsal:
             assert stored == event
             self.kind.apply(self.state, stored)
             self.events.append(stored)
+
+
+def _decoder(types: tuple[type, ...]) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(functools.reduce(operator.or_, types))
