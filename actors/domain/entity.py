@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     """The expected "no". ``code`` is a key of ``schemas.problems.PROBLEMS``; nothing has changed."""
 
     code: str
@@ -74,14 +74,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Where every asked entity is on this host, the runtime asks them in the same turn: all agree and
     ``direct(chosen keys)`` is committed with their events in one flush, or one refuses and
-    ``refuse(index, refusal)`` is the answer and nothing has changed anywhere. Otherwise ``staged``
+    ``refuse(index, refusal)`` is the answer and nothing has changed anywhere. Otherwise ``staged()``
     is committed: it opens the saga that reaches the same end by sends.
     """
 
     asks: tuple[Ask, ...]
     direct: Callable[[tuple[str, ...]], Accepted]
     refuse: Callable[[int, Refused], Refused]
-    staged: Accepted
+    staged: Callable[[], Accepted]
 
 
 Outcome = Accepted | Refused | Plan

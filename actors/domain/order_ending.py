@@ -1,0 +1,143 @@
+"""How an order ends: paid and sold, cancelled by its buyer, expired, or never placed at all."""
+
+import msgspec
+
+from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused, Send
+from actors.domain.order_payment import close_send, poll, refund
+from actors.domain.order_placing import give_back, refuse
+from actors.domain.order_state import FORGET_MS, STARTING, STEPS_OPEN, Order, OrderBook, find, order_view
+from schemas.ids import derived_id
+from schemas.order import (
+    CancelOrder,
+    ConfirmHold,
+    HoldAlive,
+    OrderAbandoned,
+    OrderCancelled,
+    OrderClosing,
+    OrdersForgotten,
+    OrderUnfulfillable,
+)
+from schemas.quota import GiveBack
+from schemas.stock import Release, Restock
+
+
+def cancel(state: OrderBook, command: CancelOrder, context: Context) -> Outcome:
+    """The buyer's wish. An open payment is closed at the provider first; if it turns out paid, the order is paid."""
+    order = find(state, command.order_id)
+    if order is None:
+        return Refused(code="order_unknown")
+    if order.status == "cancelled":
+        return Accepted(reply=order_view(order))
+    if order.status != STEPS_OPEN:
+        return Refused(code="order_state", params={"state": order.status})
+    ended = end(state, order, "buyer", context)
+    if isinstance(ended.events[0], OrderClosing):
+        return ended
+    gone = msgspec.structs.replace(order_view(order), status="cancelled", reason="buyer")
+    return Accepted(events=ended.events, sends=ended.sends, reply=gone)
+
+
+def end(state: OrderBook, order: Order, reason: str, context: Context) -> Accepted:
+    """Cancel at once, or begin to close the payments that are still open."""
+    open_payments = [payment for payment in order.payments.values() if payment.status in ("opening", "open")]
+    if not open_payments:
+        event = OrderCancelled(order_id=order.order_id, reason=reason, at_ms=context.at_ms)
+        return Accepted(events=(event,), sends=give_back(order))
+    command_id = context.command_id if reason == "buyer" else b""
+    closing = OrderClosing(order_id=order.order_id, reason=reason, at_ms=context.at_ms, command_id=command_id)
+    sends = tuple(close_send(state.user_id, order, payment) for payment in open_payments)
+    return Accepted(events=(closing,), sends=sends)
+
+
+def confirm_hold(state: OrderBook, command: ConfirmHold, context: Context) -> Outcome:
+    """Stock or quota asks about an overdue hold. "Not alive" is itself committed, so that it stays true."""
+    order = find(state, command.order_id)
+    if order is not None:
+        alive = order.status in (STARTING, STEPS_OPEN, "closing", "paid")
+        return Accepted(reply=HoldAlive(alive=alive))
+    if command.reservation_id in state.abandoned:
+        return Accepted(reply=HoldAlive(alive=False))
+    event = OrderAbandoned(order_id=command.order_id, reservation_id=command.reservation_id, at_ms=context.at_ms)
+    return Accepted(events=(event,), reply=HoldAlive(alive=False))
+
+
+def sold(state: OrderBook, command: Answered, context: Context) -> Outcome:
+    """Stock or quota answered to "sell". A hold that was released meanwhile means: give the money back."""
+    _, order_id, step = command.step.split(":", 2)
+    order = state.closed.get(order_id)
+    if order is None or command.refused is None or order.status != "paid" or step[0] == "c":
+        return Accepted()
+    payment = next((payment for payment in order.payments.values() if payment.status == "paid"), None)
+    unfulfillable = OrderUnfulfillable(order_id=order_id, code=command.refused.code, at_ms=context.at_ms)
+    if payment is None:
+        return Accepted(events=(unfulfillable,))
+    started, send = refund(order, payment, "unfulfillable", payment.amount, payment.currency, context)
+    return Accepted(events=(unfulfillable, started), sends=(send, *_take_back(order, int(step[1:]))))
+
+
+def _take_back(order: Order, failed_line: int) -> tuple[Send, ...]:
+    """The other lines of an order that cannot be delivered: sold or still held, they become available again."""
+    sends = []
+    for i, (line, reservation_id) in enumerate(zip(order.lines, order.reservation_ids, strict=True)):
+        if i == failed_line:
+            continue
+        for verb, command in (
+            ("restock", Restock(reservation_id=reservation_id, quantity=line.quantity)),
+            ("release", Release(reservation_id=reservation_id)),
+        ):
+            sends.append(
+                Send(
+                    id=derived_id(verb, reservation_id, "unfulfillable"),
+                    step=f"undo:{order.order_id}:r{i}",
+                    kind="stock",
+                    key=line.stock_key,
+                    command=command,
+                )
+            )
+    sends.extend(
+        Send(
+            id=derived_id("giveback", claim.claim_id, "unfulfillable"),
+            step=f"undo:{order.order_id}:c{i}",
+            kind="quota",
+            key=claim.coupon_id,
+            command=GiveBack(claim_id=claim.claim_id),
+        )
+        for i, claim in enumerate(order.coupons)
+    )
+    return tuple(sends)
+
+
+def wake_at(state: OrderBook) -> int | None:
+    """The earliest of: a deadline, a poll of a payment, the day to forget finished orders."""
+    earliest: int | None = None
+    for order in state.open.values():
+        due = order.expires_at_ms if order.status in (STARTING, STEPS_OPEN) else None
+        for payment in order.payments.values():
+            if payment.poll_ms and (due is None or payment.poll_ms < due):
+                due = payment.poll_ms
+        if due is not None and (earliest is None or due < earliest):
+            earliest = due
+    if earliest is None and state.closed:
+        return next(iter(state.closed.values())).closed_at_ms + FORGET_MS
+    return earliest
+
+
+def wake(state: OrderBook, context: Context) -> Outcome:
+    """Do what is due of one order (the reminder fires again while more is due), or forget what is old."""
+    for order in state.open.values():
+        if order.status == STARTING and order.expires_at_ms <= context.at_ms:
+            return refuse(order, Refused(code="deadline_passed"), context)
+        if order.status == STEPS_OPEN and order.expires_at_ms <= context.at_ms:
+            return end(state, order, "expired", context)
+        for payment in order.payments.values():
+            if payment.poll_ms and payment.poll_ms <= context.at_ms:
+                return poll(order, payment, context)
+    before_ms = context.at_ms - FORGET_MS
+    old = tuple(order.order_id for order in state.closed.values() if order.closed_at_ms <= before_ms and _is_settled(order))
+    if old or any(at_ms < before_ms for at_ms in state.abandoned.values()):
+        return Accepted(events=(OrdersForgotten(order_ids=old, before_ms=before_ms),))
+    return Accepted()
+
+
+def _is_settled(order: Order) -> bool:
+    return all(payment.status in ("paid", "closed", "failed", "refunded") for payment in order.payments.values())

@@ -1,0 +1,259 @@
+"""Placing an order: the guards, the price, and the agreement of stock and quota.
+
+Guards, in this order: abandoned, too many open orders, lines, sale, ticket, price, expected total,
+purchase limit. Then every line is reserved and every coupon claimed, or nothing is.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan, Refused, Send
+from actors.domain.order_state import OPEN_ORDERS_MAX, STARTING, Order, OrderBook, order_view
+from actors.domain.pricing import Quote, quote
+from schemas.ids import derived_id
+from schemas.money import Money
+from schemas.offer import Offer, SaleTerms
+from schemas.order import (
+    CouponClaim,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRefused,
+    OrderStarted,
+    OrderStepMoved,
+    OrderStepTaken,
+    OrderView,
+    PlaceOrder,
+    PricedLine,
+)
+from schemas.quota import Claim, GiveBack
+from schemas.stock import Release, Reserve
+
+LINES_MAX: Final = 100
+LINE_QUANTITY_MAX: Final = 999
+OPEN_SALE_STATES: Final = ("open", "drawn")
+
+
+def needs(command: PlaceOrder) -> tuple[str, ...]:
+    """The reference facts that :func:`place` reads."""
+    names = ["sku:" + line.sku_id for line in command.lines]
+    names.extend("coupon:" + coupon_id for coupon_id in command.coupon_ids)
+    if command.sale_id:
+        names.append("sale:" + command.sale_id)
+    return tuple(names)
+
+
+def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
+    """Refused by the first guard that fails, else the plan of what others must agree to."""
+    refused = _guard_book(state, command, context)
+    if refused is not None:
+        return refused
+    sale = _sale(state, command, context)
+    if isinstance(sale, Refused):
+        return sale
+    priced = quote(command.lines, command.coupon_ids, sale, context.facts, context.at_ms)
+    if isinstance(priced, Refused):
+        return priced
+    expected = command.expected_total
+    if expected is not None and (expected.amount != priced.total or expected.currency != priced.currency):
+        total = {"amount": priced.total, "currency": priced.currency}
+        return Refused(code="total_changed", params={"total": total})
+    refused = _guard_limit(state, command, sale)
+    return _plan(state, command, context, priced) if refused is None else refused
+
+
+def _guard_book(state: OrderBook, command: PlaceOrder, context: Context) -> Refused | None:
+    if state.abandoned and derived_id(context.command_id, "r0") in state.abandoned:
+        return Refused(code="order_abandoned")
+    if len(state.open) >= OPEN_ORDERS_MAX:
+        return Refused(code="too_many_open_orders", params={"limit": OPEN_ORDERS_MAX})
+    if not command.lines:
+        return Refused(code="cart_empty")
+    if len(command.lines) > LINES_MAX:
+        return Refused(code="cart_full", params={"limit": LINES_MAX})
+    if any(not 0 < line.quantity <= LINE_QUANTITY_MAX for line in command.lines):
+        return Refused(code="quantity_invalid", params={"limit": LINE_QUANTITY_MAX})
+    if len(command.lines) > 1 and len({line.sku_id for line in command.lines}) < len(command.lines):
+        return Refused(code="invalid_request", params={"reason": "the same article stands on two lines"})
+    if len(set(command.coupon_ids)) < len(command.coupon_ids):
+        return Refused(code="invalid_request", params={"reason": "the same coupon stands twice"})
+    return None
+
+
+def _sale(state: OrderBook, command: PlaceOrder, context: Context) -> SaleTerms | Refused | None:
+    if not command.sale_id:
+        return None
+    sale = context.facts.get("sale:" + command.sale_id)
+    if not isinstance(sale, SaleTerms):
+        return Refused(code="sale_unknown")
+    if sale.state == "ended" or context.at_ms >= sale.ends_at_ms:
+        return Refused(code="sale_ended")
+    if context.at_ms < sale.opens_at_ms or sale.state in ("closed", "entering"):
+        return Refused(code="sale_not_open")
+    if not sale.ticket_required and not command.ticket_nonce:
+        return sale
+    if not command.ticket_nonce:
+        return Refused(code="ticket_missing")
+    if command.ticket_nonce in state.tickets:
+        return Refused(code="ticket_used")
+    if context.at_ms >= command.ticket_expires_ms:
+        return Refused(code="ticket_expired")
+    return sale
+
+
+def _guard_limit(state: OrderBook, command: PlaceOrder, sale: SaleTerms | None) -> Refused | None:
+    if sale is None or not sale.limit_per_user:
+        return None
+    for line in command.lines:
+        if state.bought.get(f"{sale.sale_id}:{line.sku_id}", 0) + line.quantity > sale.limit_per_user:
+            return Refused(code="purchase_limit", params={"limit": sale.limit_per_user})
+    return None
+
+
+def stock_keys(user_id: str, sku_id: str, parts: int) -> tuple[str, ...]:
+    """The parts of a SKU in the order in which this buyer asks them: spread over the parts, the same at every try."""
+    if parts <= 1:
+        return (sku_id + "#0",)
+    first = int.from_bytes(derived_id(user_id, sku_id)[:4], "big") % parts
+    return tuple(f"{sku_id}#{(first + i) % parts}" for i in range(parts))
+
+
+def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote) -> Plan:
+    facts: dict[str, Any] = context.facts
+    user_id = state.user_id
+    expires_at_ms = context.at_ms + command.hold_ms
+    keys: list[tuple[str, ...]] = []
+    for line in command.lines:
+        offer = facts["sku:" + line.sku_id]
+        assert isinstance(offer, Offer)
+        keys.append(stock_keys(user_id, line.sku_id, offer.parts))
+    reservation_ids = tuple(derived_id(context.command_id, f"r{i}") for i in range(len(keys)))
+    claims = tuple(
+        CouponClaim(coupon_id=coupon_id, claim_id=derived_id(context.command_id, f"c{i}"), discount=discount)
+        for i, (coupon_id, discount) in enumerate(zip(command.coupon_ids, priced.coupon_discounts, strict=True))
+    )
+    asks = [
+        Ask(kind="stock", keys=options, command=_reserve(reservation_id, command.order_id, user_id, line.quantity, expires_at_ms))
+        for options, reservation_id, line in zip(keys, reservation_ids, command.lines, strict=True)
+    ]
+    asks.extend(
+        Ask(kind="quota", keys=(claim.coupon_id,), command=_claim(claim, command.order_id, user_id, expires_at_ms)) for claim in claims
+    )
+
+    def placed(chosen: tuple[str, ...]) -> OrderPlaced:
+        return OrderPlaced(
+            order_id=command.order_id,
+            lines=tuple(
+                PricedLine(sku_id=line.sku_id, quantity=line.quantity, unit_price=line.unit_price, stock_key=key, discount=line.discount)
+                for line, key in zip(priced.lines, chosen, strict=False)
+            ),
+            total=priced.total,
+            currency=priced.currency,
+            reservation_ids=reservation_ids,
+            placed_at_ms=context.at_ms,
+            expires_at_ms=expires_at_ms,
+            price_version=priced.version,
+            sale_id=command.sale_id,
+            ticket_nonce=command.ticket_nonce,
+            ticket_expires_ms=command.ticket_expires_ms,
+            coupons=claims,
+            ship_to=command.ship_to,
+        )
+
+    def direct(chosen: tuple[str, ...]) -> Accepted:
+        event = placed(chosen)
+        return Accepted(events=(event,), reply=_placed_view(event))
+
+    def staged() -> Accepted:
+        draft = placed(tuple(options[0] for options in keys))
+        started = OrderStarted(command_id=context.command_id, draft=draft, stock_keys=tuple(options[1:] for options in keys))
+        sends = [_place_send(draft.order_id, f"r{i}", ask.kind, ask.keys[0], ask.command) for i, ask in enumerate(asks[: len(keys)])]
+        sends.extend(_place_send(draft.order_id, f"c{i}", ask.kind, ask.keys[0], ask.command) for i, ask in enumerate(asks[len(keys) :]))
+        return Accepted(events=(started,), sends=tuple(sends))
+
+    return Plan(asks=tuple(asks), direct=direct, refuse=lambda index, refusal: refusal, staged=staged)
+
+
+def _reserve(reservation_id: bytes, order_id: str, user_id: str, quantity: int, deadline_ms: int) -> Reserve:
+    return Reserve(reservation_id=reservation_id, order_id=order_id, user_id=user_id, quantity=quantity, deadline_ms=deadline_ms)
+
+
+def _claim(claim: CouponClaim, order_id: str, user_id: str, deadline_ms: int) -> Claim:
+    return Claim(claim_id=claim.claim_id, user_id=user_id, order_id=order_id, quantity=1, deadline_ms=deadline_ms)
+
+
+def _place_send(order_id: str, step: str, kind: str, key: str, command: Any) -> Send:
+    return Send(id=derived_id("place", order_id, step, key), step=f"place:{order_id}:{step}", kind=kind, key=key, command=command)
+
+
+def _placed_view(event: OrderPlaced) -> OrderView:
+    return OrderView(
+        order_id=event.order_id,
+        status="pending_payment",
+        total=Money(amount=event.total, currency=event.currency),
+        expires_at_ms=event.expires_at_ms,
+        placed_at_ms=event.placed_at_ms,
+        sale_id=event.sale_id,
+        lines=event.lines,
+        coupons=tuple(claim.coupon_id for claim in event.coupons),
+    )
+
+
+def answered(state: OrderBook, command: Answered, context: Context) -> Outcome:
+    """One owner answered a started order."""
+    _, order_id, step = command.step.split(":", 2)
+    order = state.open.get(order_id)
+    if order is None or order.status != STARTING or step not in order.steps:
+        return Accepted()
+    if command.refused is None:
+        return _step_taken(order, step)
+    index = int(step[1:])
+    if step[0] == "r" and order.alternatives[index]:
+        return _next_part(state, order, index)
+    return refuse(order, command.refused, context)
+
+
+def _step_taken(order: Order, step: str) -> Outcome:
+    if any(not taken for name, taken in order.steps.items() if name != step):
+        return Accepted(events=(OrderStepTaken(order_id=order.order_id, step=step),))
+    reply = msgspec.structs.replace(order_view(order), status="pending_payment")
+    return Accepted(events=(OrderConfirmed(order_id=order.order_id),), completes=((order.command_id, reply),))
+
+
+def _next_part(state: OrderBook, order: Order, index: int) -> Outcome:
+    key, line = order.alternatives[index][0], order.lines[index]
+    ask = _reserve(order.reservation_ids[index], order.order_id, state.user_id, line.quantity, order.expires_at_ms)
+    send = _place_send(order.order_id, f"r{index}", "stock", key, ask)
+    moved = OrderStepMoved(order_id=order.order_id, line=index, stock_key=key)
+    return Accepted(events=(moved,), sends=(send,))
+
+
+def refuse(order: Order, refusal: Refused, context: Context) -> Accepted:
+    """The started order will not be: whatever was or may yet be taken is given back."""
+    event = OrderRefused(order_id=order.order_id, code=refusal.code, params=refusal.params, at_ms=context.at_ms)
+    return Accepted(events=(event,), sends=give_back(order), completes=((order.command_id, refusal),))
+
+
+def give_back(order: Order) -> tuple[Send, ...]:
+    """Releases for every line and coupon of the order; one that arrives before its reservation leaves a tombstone."""
+    sends = [
+        Send(
+            id=derived_id("release", reservation_id, line.stock_key),
+            step=f"undo:{order.order_id}:r{i}",
+            kind="stock",
+            key=line.stock_key,
+            command=Release(reservation_id=reservation_id),
+        )
+        for i, (line, reservation_id) in enumerate(zip(order.lines, order.reservation_ids, strict=True))
+    ]
+    sends.extend(
+        Send(
+            id=derived_id("release", claim.claim_id),
+            step=f"undo:{order.order_id}:c{i}",
+            kind="quota",
+            key=claim.coupon_id,
+            command=GiveBack(claim_id=claim.claim_id),
+        )
+        for i, claim in enumerate(order.coupons)
+    )
+    return tuple(sends)

@@ -1,0 +1,29 @@
+"""Where shards should live: evenly, moving as few as possible."""
+
+
+def plan_placement(hosts: list[str], current: dict[int, str]) -> dict[int, str]:
+    """The target host of every shard in ``current`` (shard to present owner, ``""`` for none).
+
+    Every host gets the same number, give or take one; a shard stays where it is unless its host
+    is gone or has too many. The same input gives the same plan on every machine.
+    """
+    if not hosts:
+        return {}
+    names = sorted(hosts)
+    base, extra = divmod(len(current), len(names))
+    kept: dict[str, list[int]] = {name: [] for name in names}
+    homeless = []
+    for shard in sorted(current):
+        owner = current[shard]
+        (kept[owner] if owner in kept else homeless).append(shard)
+    # Those that have most may keep the odd one, so that nothing moves for its sake.
+    by_load = sorted(names, key=lambda name: (-len(kept[name]), name))
+    quota = {name: base + (1 if i < extra else 0) for i, name in enumerate(by_load)}
+    for name in names:
+        homeless.extend(kept[name][quota[name] :])
+        del kept[name][quota[name] :]
+    homeless.sort()
+    for name in by_load:
+        while len(kept[name]) < quota[name]:
+            kept[name].append(homeless.pop())
+    return {shard: name for name, shards in kept.items() for shard in shards}

@@ -1,0 +1,123 @@
+"""Taking and giving up shards: the lease, the board, and what a host does about them.
+
+The lease is for speed, the epoch for safety: a host that lost its lease without noticing cannot
+commit, because whoever took its shards raised their epoch.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from actors.domain.placement import plan_placement
+from actors.owners.cell import Shard
+from actors.ports.journal import Board, HostLease, Ownership, StorageUnknown
+
+if TYPE_CHECKING:
+    from actors.owners.host import Host
+
+log = structlog.get_logger("stampede.owners")
+
+
+class Placement:
+    """Keeps one host's lease, and its shards in step with the board."""
+
+    def __init__(self, host: "Host", board: Board) -> None:
+        self._host = host
+        self._board = board
+        self._lost = asyncio.Event()
+        host.lost = lambda shards: self._lost.set()
+
+    async def keep_lease(self) -> None:
+        """Renew for ever. The lease counts from before the renewal was sent, less a margin; past it, reads stop too."""
+        limits = self._host.limits
+        while True:
+            sent_ms = self._host.clock.monotonic_ms()
+            try:
+                renewed = await asyncio.wait_for(self._board.renew(self._host.name), limits.lease_ms / 1000)
+            except (StorageUnknown, TimeoutError):
+                renewed = None
+            if renewed:
+                self._host.lease_until_ms = sent_ms + limits.lease_ms - limits.lease_margin_ms
+            elif renewed is False:
+                log.warning("lease_lost", host=self._host.name)
+                self._host.lease_until_ms = 0.0
+                for shard in list(self._host.shards.values()):
+                    self._host.drop(shard)
+            await self._host.clock.sleep(limits.lease_renew_ms / 1000)
+
+    async def keep_shards(self) -> None:
+        """Look at the board for ever: take what is ours to take, hand over what belongs elsewhere."""
+        while True:
+            try:
+                await self.look()
+            except StorageUnknown as error:
+                log.warning("board_unreadable", host=self._host.name, reason=error.reason)
+            try:
+                await asyncio.wait_for(self._lost.wait(), self._host.limits.board_ms / 1000)
+                await self._host.clock.sleep(0.01)
+            except TimeoutError:
+                pass
+            self._lost.clear()
+
+    async def look(self) -> None:
+        """One look. Any live host claims what is meant for it; and what is meant for nobody who lives, by the common plan."""
+        host = self._host
+        if host.clock.monotonic_ms() > host.lease_until_ms:
+            return
+        rows, leases = await self._board.shards(), await self._board.hosts()
+        self._drop_lost(rows)
+        targets = self._targets(rows, leases)
+        wanted = {
+            row.shard: row.epoch
+            for row in rows
+            if targets.get(row.shard) == host.name and row.shard not in host.shards and (not row.alive or row.host in ("", host.name))
+        }
+        if wanted:
+            await self._take(wanted)
+        leaving = [
+            host.shards[row.shard] for row in rows if row.host == host.name and row.shard in host.shards and targets.get(row.shard, host.name) != host.name
+        ]
+        await asyncio.gather(*(self._hand_over(shard) for shard in leaving))
+
+    def _targets(self, rows: list[Ownership], leases: list[HostLease]) -> dict[int, str]:
+        live = {lease.host for lease in leases if lease.alive and not lease.draining}
+        planned = plan_placement(sorted(live), {row.shard: row.host for row in rows})
+        return {row.shard: row.target if row.target in live else planned.get(row.shard, "") for row in rows}
+
+    def _drop_lost(self, rows: list[Ownership]) -> None:
+        for row in rows:
+            shard = self._host.shards.get(row.shard)
+            if shard is not None and row.epoch > shard.epoch:
+                log.warning("shard_lost", host=self._host.name, shard=row.shard, epoch=row.epoch)
+                self._host.drop(shard)
+
+    async def _take(self, wanted: dict[int, int]) -> None:
+        taken = await self._board.claim(self._host.name, wanted)
+        adopted = await asyncio.gather(
+            *(self._host.adopt(number, epoch, head) for number, (epoch, head) in taken.items()), return_exceptions=True
+        )
+        for number, outcome in zip(taken, adopted, strict=True):
+            if isinstance(outcome, BaseException):
+                log.error("adopt_failed", host=self._host.name, shard=number, reason=repr(outcome))
+
+    async def _hand_over(self, shard: Shard) -> None:
+        await self._host.hand_over(shard)
+        await self._board.release(self._host.name, {shard.number: shard.epoch})
+
+
+class Coordinator:
+    """Proposes where shards live. One is enough; two do no harm; none stops nobody."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    async def propose(self) -> int:
+        """Write a better plan, if there is one; answers how many shards it would move."""
+        rows, leases = await self._board.shards(), await self._board.hosts()
+        live = sorted(lease.host for lease in leases if lease.alive and not lease.draining)
+        targets = plan_placement(live, {row.shard: row.host for row in rows})
+        changed = {row.shard: targets[row.shard] for row in rows if targets and row.target != targets[row.shard]}
+        if changed:
+            await self._board.propose(changed)
+        return len(changed)
