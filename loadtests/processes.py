@@ -78,7 +78,8 @@ def system_of(roots: Iterable[int], mark: str | None, proc: Path = Path("/proc")
                 members.add(child)
                 queue.append(child)
     return {
-        pid: Process(pid=pid, parent=table[pid][0], group=group_of(_command(proc / str(pid))), cpu_s=table[pid][1]) for pid in sorted(members)
+        pid: Process(pid=pid, parent=table[pid][0], group=group_of(_command(proc / str(pid))), cpu_s=table[pid][1])
+        for pid in sorted(members)
     }
 
 
@@ -106,6 +107,10 @@ def pss_bytes(pids: Iterable[int], proc: Path = Path("/proc")) -> int:
             continue
         total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
     return total
+
+
+def _process(pid: int, stat: tuple[int, float], proc: Path) -> Process:
+    return Process(pid=pid, parent=stat[0], group=group_of(_command(proc / str(pid))), cpu_s=stat[1])
 
 
 def _table(proc: Path) -> dict[int, tuple[int, float]]:

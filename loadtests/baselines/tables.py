@@ -66,3 +66,15 @@ async def open_sale(url: str, sale_id: str, *, sku_id: str, stock: int, limit_ea
         await connection.execute(OPEN_SALE, sale_id, sku_id, price, limit_each, stock)
     finally:
         await connection.close()
+
+
+async def books_of(url: str, sku_id: str, *, at_least: int, taken_in_stock: bool) -> None:
+    """Check that the tables hold every acknowledged order, and as much held stock where the stock row is the truth. RuntimeError else."""
+    connection = await asyncpg.connect(url)
+    try:
+        row = await connection.fetchrow(BOOKS, sku_id)
+    finally:
+        await connection.close()
+    assert row is not None
+    if row["orders"] < at_least or (taken_in_stock and row["held"] != row["ordered"]):
+        raise RuntimeError(f"{sku_id}: {at_least} orders were acknowledged, the tables hold {dict(row)}")

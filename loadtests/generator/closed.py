@@ -4,6 +4,7 @@ A closed load. The result names the generator, since their own CPU shares the ma
 """
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,7 @@ class Peak(msgspec.Struct, frozen=True, kw_only=True):
     broken: int
     latency: Latency
     order_ids: tuple[str, ...] = ()
+    generator_cpu_s: float = 0.0
 
     @property
     def per_s(self) -> float:
@@ -74,8 +76,15 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True):
 def peak(target: Target, *, run: str, seconds: float, connections: int, first: int = 0, record: bool = False) -> Peak:
     """Load the target for ``seconds``. RuntimeError carries the generator's own words when it fails."""
     how = _by_wrk if shutil.which("wrk") else _by_clients
+    before_s = _children_cpu_s()
     with tempfile.TemporaryDirectory(prefix="stampede-load-") as folder:
-        return how(target, run, seconds, connections, first, Path(folder), record)
+        found = how(target, run, seconds, connections, first, Path(folder), record)
+    return msgspec.structs.replace(found, generator_cpu_s=round(_children_cpu_s() - before_s, 3))
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _by_wrk(target: Target, run: str, seconds: float, connections: int, first: int, folder: Path, record: bool) -> Peak:
@@ -95,9 +104,7 @@ def _by_wrk(target: Target, run: str, seconds: float, connections: int, first: i
         accepted=result.answers - result.refused,
         refused=result.refused,
         broken=result.broken,
-        latency=Latency(
-            count=result.answers, p50_ms=result.p50_ms, p90_ms=result.p90_ms, p99_ms=result.p99_ms, max_ms=result.max_ms
-        ),
+        latency=Latency(count=result.answers, p50_ms=result.p50_ms, p90_ms=result.p90_ms, p99_ms=result.p99_ms, max_ms=result.max_ms),
         order_ids=ids,
     )
 

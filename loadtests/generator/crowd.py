@@ -19,7 +19,6 @@ from loadtests.generator.plan import Plan, Requests, Sent, read_tokens, send_tim
 from loadtests.generator.wire import next_answer, text_field
 
 RECONNECT_S: Final = 0.1
-SLEEP_S_MAX: Final = 0.05
 READY_S: Final = 30.0
 
 
@@ -113,8 +112,8 @@ class Crowd:
         """Send request n at ``times[n]`` seconds from now; those that find no free connection wait, and their wait counts."""
         start_s = time.monotonic() + 0.05
         for number, at in enumerate(times):
-            while (ahead := start_s + at - time.monotonic()) > 0:
-                await asyncio.sleep(min(ahead, SLEEP_S_MAX))
+            if (ahead := start_s + at - time.monotonic()) > 0:
+                await asyncio.sleep(ahead)
             self._pending += 1
             self._start(number, start_s + at)
             if number % 64 == 63:
@@ -172,7 +171,9 @@ class Crowd:
         return True
 
     async def _redial(self) -> None:
-        while not await self._dial():
+        while True:
+            if await self._dial():
+                return
             await asyncio.sleep(RECONNECT_S)
 
 

@@ -43,7 +43,7 @@ def text_field(body: bytes, name: bytes) -> str:
 
 
 def _chunked(data: bytes, at: int, status: int, closes: bool) -> Answer | None:
-    parts = []
+    parts: list[bytes] = []
     while (line_end := data.find(b"\r\n", at)) >= 0:
         length = int(data[at:line_end].split(b";")[0], 16)
         start = line_end + 2
