@@ -114,8 +114,9 @@ class Host:
         try:
             cell = self._cell(shard, (call.kind, call.key))
             cell.touched_ms = self.clock.monotonic_ms()
-            self.turns.open_batch.commands += 1
             self.turns.take(cell, call)
+            if len(self.turns.open_batch.rows) != rows:
+                self.turns.open_batch.commands += 1
         except NeedsLoading as needed:
             self.loading.wait(call, needed.entities)
         except NeedsFacts as wanted:

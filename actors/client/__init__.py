@@ -1,0 +1,1 @@
+"""The only door to entities: typed, routed, batched, with deadlines and safe retries."""
