@@ -51,7 +51,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class PaymentState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PaymentState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="payment"):
     """What the provider says of one payment.
 
     amount: received when PAID, else asked; the caller compares it and ``currency`` with its own.
@@ -89,7 +89,7 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class RefundState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RefundState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="refund"):
     """What the provider says of one refund."""
 
     refund_id: str
