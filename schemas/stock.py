@@ -68,6 +68,10 @@ class ReadStock(msgspec.Struct, frozen=True, kw_only=True, tag="stock.read"):
     """Ask for the exact level."""
 
 
+class ProveSoldOut(msgspec.Struct, frozen=True, kw_only=True, tag="stock.prove_sold_out"):
+    """Ask whether nothing is left, and who may hold something all the same."""
+
+
 # --- events -----------------------------------------------------------------------------------
 
 
@@ -156,6 +160,13 @@ class StockLevel(msgspec.Struct, frozen=True, kw_only=True, tag="stock.level"):
     written_off: int
     sent: int
     in_transit: int
+
+
+class StockSoldOut(msgspec.Struct, frozen=True, kw_only=True, tag="stock.is_sold_out"):
+    """Nothing is left. ``prefixes``: the first four bytes of every reservation that is held or finished,
+    one after the other: whoever asks again under one of these must reach the owner for the first answer."""
+
+    prefixes: bytes
 
 
 class HoldTaken(msgspec.Struct, frozen=True, kw_only=True, tag="stock.hold_taken"):

@@ -164,6 +164,9 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
         event = placed(chosen)
         return Accepted(events=(event,), reply=_placed_view(event))
 
+    def refuse_for(index: int, refusal: Refused) -> Refused:
+        return _named(refusal, command, index)
+
     def staged() -> Accepted:
         draft = placed(tuple(options[0] for options in keys))
         started = OrderStarted(command_id=context.command_id, draft=draft, stock_keys=tuple(options[1:] for options in keys))
@@ -171,7 +174,14 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
         sends.extend(_place_send(draft.order_id, f"c{i}", ask.kind, ask.keys[0], ask.command) for i, ask in enumerate(asks[len(keys) :]))
         return Accepted(events=(started,), sends=tuple(sends))
 
-    return Plan(asks=tuple(asks), direct=direct, refuse=lambda index, refusal: refusal, staged=staged)
+    return Plan(asks=tuple(asks), direct=direct, refuse=refuse_for, staged=staged)
+
+
+def _named(refusal: Refused, command: PlaceOrder, index: int) -> Refused:
+    """A refusal by one of many says whose it is."""
+    lines = len(command.lines)
+    name = {"sku_id": command.lines[index].sku_id} if index < lines else {"coupon_id": command.coupon_ids[index - lines]}
+    return Refused(code=refusal.code, params={**refusal.params, **name})
 
 
 def _reserve(reservation_id: bytes, order_id: str, user_id: str, quantity: int, deadline_ms: int) -> Reserve:

@@ -9,6 +9,7 @@ from schemas.ids import derived_id
 from schemas.order import ConfirmHold, HoldAlive
 from schemas.stock import (
     HoldTaken,
+    ProveSoldOut,
     PutIn,
     ReadStock,
     Release,
@@ -26,6 +27,7 @@ from schemas.stock import (
     StockRestocked,
     StockSent,
     StockSold,
+    StockSoldOut,
     StockSwept,
     StockWrittenOff,
     TransferIn,
@@ -49,9 +51,13 @@ SOLD: Final = 1
 RELEASED: Final = 2
 RESTOCKED: Final = 3
 
+PROOF_MAX: Final = 12_000
+"""Reservations in one proof of being sold out: 48 KB, below the size of an envelope. Hotter SKUs are split into parts."""
+
 StockCommand = (
-    PutIn | WriteOff | Reserve | Sell | Release | Restock | TransferOut | TransferIn | ReadStock | Answered | Wake
-)
+    PutIn | WriteOff | Reserve | Sell | Release | Restock | TransferOut | TransferIn | ReadStock | ProveSoldOut
+    | Answered | Wake
+)  # fmt: skip
 StockEvent = (
     StockPutIn
     | StockWrittenOff
@@ -103,12 +109,13 @@ class StockKind:
     name: ClassVar[str] = "stock"
     commands: ClassVar[tuple[type, ...]] = (
         PutIn, WriteOff, Reserve, Sell, Release, Restock, TransferOut, TransferIn, ReadStock,
+        ProveSoldOut,
     )  # fmt: skip
     events: ClassVar[tuple[type, ...]] = (
         StockPutIn, StockWrittenOff, StockHeld, StockSold, StockReleased, StockRestocked, StockSent, StockArrived,
         StockReceived, StockAsked, StockSwept,
     )  # fmt: skip
-    replies: ClassVar[tuple[type, ...]] = (StockLevel, HoldTaken, StockDone)
+    replies: ClassVar[tuple[type, ...]] = (StockLevel, HoldTaken, StockDone, StockSoldOut)
     state: ClassVar[type] = StockState
 
     def route(self, key: str) -> str:
@@ -133,6 +140,8 @@ class StockKind:
                 return _release(state, command, context)
             case ReadStock():
                 return Accepted(reply=level(state))
+            case ProveSoldOut():
+                return _prove_sold_out(state)
             case PutIn():
                 return _put_in(state, command)
             case WriteOff():
@@ -240,6 +249,14 @@ def _reserve(state: StockState, command: Reserve) -> Outcome:
         deadline_ms=command.deadline_ms,
     )
     return Accepted(events=(held,), reply=HoldTaken(available=state.available - command.quantity))
+
+
+def _prove_sold_out(state: StockState) -> Outcome:
+    count = len(state.holds) + len(state.done) + len(state.done_before)
+    if state.available > 0 or count > PROOF_MAX:
+        return Refused(code="insufficient_stock", params={"available": state.available})
+    known = (*state.holds, *state.done, *state.done_before)
+    return Accepted(reply=StockSoldOut(prefixes=b"".join(reservation_id[:4] for reservation_id in known)))
 
 
 def _sell(state: StockState, command: Sell, context: Context) -> Outcome:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from actors.domain.entity import Answered, Refused
+from actors.domain.entity import Answered
 from actors.owners.cell import Outgoing, Shard
-from actors.owners.turns import Incoming
+from actors.owners.turns import Incoming, answered_by
 from actors.ports.peers import Effects, Peers
 from schemas.envelope import Answer
 
@@ -70,9 +70,7 @@ class Outbox:
             except Exception:
                 log.exception("send_failed", kind=send.kind, step=send.step)
                 return None
-        if isinstance(answer, Refused):
-            return Answered(step=send.step, refused=answer)
-        return Answered(step=send.step, reply=answer)
+        return answered_by(send.step, answer)
 
     async def _settle(self, shard: Shard, outgoing: Outgoing, answered: Answered) -> bool:
         """Give the answer to the sender; True when that is durable."""

@@ -189,14 +189,11 @@ class Turns:
         if not accepted.events and not accepted.sends and not call.ack:
             if accepted.completes:
                 self._complete(cell, accepted.completes)
-            if accepted.reply is not None:
-                self.gate(cell.batch, call.respond, Answer(reply=accepted.reply, shard=cell.shard.number, seq=cell.seq))
-            else:
-                self.gate(cell.batch, call.respond, Answer(shard=cell.shard.number, seq=cell.seq))
+            self.gate(cell.batch, call.respond, _answer_of(accepted.reply, cell))
             return
         row = self._record(cell, accepted, now_ms, call.id, call.digest, call.ack)
         if accepted.reply is not None or not call.digest:
-            self.open_batch.answers.append((call.respond, Answer(reply=accepted.reply, shard=row.shard, seq=row.seq)))
+            self.open_batch.answers.append((call.respond, _answer_of(accepted.reply, cell)))
         else:
             cell.waiters.setdefault(call.id, []).append(call.respond)
         if accepted.sends:
@@ -261,10 +258,7 @@ class Turns:
         outcome = other.kind.decide(other.state, send.command, Context(at_ms=now_ms, command_id=send.id))
         if isinstance(outcome, Plan) or (isinstance(outcome, Accepted) and (outcome.reply is None or outcome.sends)):
             return False
-        if isinstance(outcome, Refused):
-            told = Answered(step=send.step, refused=outcome)
-        else:
-            told = Answered(step=send.step, reply=outcome.reply)
+        told = answered_by(send.step, outcome if isinstance(outcome, Refused) else outcome.reply)
         followed = cell.kind.decide(cell.state, told, Context(at_ms=now_ms, command_id=send.id))
         if not isinstance(followed, Accepted) or followed.sends:
             return False
@@ -291,6 +285,13 @@ class Turns:
         """Answer at once with a code that says nothing of any state."""
         self.counters.refusals[code] += 1
         call.respond(Answer(code=code, shard=call.shard))
+
+
+def answered_by(step: str, reply: Any) -> Answered:
+    """What the sender hears. A refusal that was recorded by its receiver comes as a reply, and is one all the same."""
+    if isinstance(reply, Refused):
+        return Answered(step=step, refused=reply)
+    return Answered(step=step, reply=reply)
 
 
 def _answer_of(reply: Any, cell: Cell) -> Answer:
