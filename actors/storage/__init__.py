@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis behind the ports; SQL lives here and nowhere else."""

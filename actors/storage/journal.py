@@ -1,0 +1,181 @@
+"""The journal in PostgreSQL (``actors.ports.journal.Journal``)."""
+
+import asyncio
+from typing import Any, Final
+
+from actors.ports.journal import Fence, Loaded, Recovered, Row, ShardMeta, Snapshot
+from actors.storage.connect import Link
+
+APPEND: Final = """
+WITH fence AS (
+    SELECT o.shard, f.new_head
+    FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS f (shard, epoch, head, new_head)
+    JOIN shard_owner o ON o.shard = f.shard AND o.epoch = f.epoch AND o.head_seq = f.head
+    ORDER BY o.shard
+    FOR UPDATE OF o
+), held AS MATERIALIZED (
+    SELECT count(*) = cardinality($1::smallint[]) AS all_held FROM fence
+), moved AS (
+    UPDATE shard_owner o SET head_seq = fence.new_head FROM fence, held
+    WHERE o.shard = fence.shard AND held.all_held
+), written AS (
+    INSERT INTO journal (shard, seq, version, at_ms, wake_ms, kind, key, command_id, body, meta)
+    SELECT r.* FROM unnest(
+        $5::smallint[], $6::bigint[], $7::integer[], $8::bigint[], $9::bigint[], $10::text[], $11::text[],
+        $12::bytea[], $13::bytea[], $14::bytea[]
+    ) AS r, held
+    WHERE held.all_held
+)
+SELECT all_held FROM held
+"""
+
+LOAD_SNAPSHOTS: Final = """
+SELECT k.n, s.version, s.seq, s.data
+FROM unnest($1::integer[], $2::text[], $3::text[]) AS k (n, kind, key)
+JOIN snapshot s ON s.key = k.key AND s.kind = k.kind
+"""
+
+LOAD_TAILS: Final = """
+SELECT k.n, j.seq, j.version, j.at_ms, j.wake_ms, j.command_id, j.body
+FROM unnest($1::integer[], $2::text[], $3::text[], $4::integer[]) AS k (n, kind, key, after)
+JOIN journal j ON j.key = k.key AND j.kind = k.kind AND j.version > k.after
+ORDER BY k.n, j.version
+"""
+
+READ_META: Final = "SELECT seq, data FROM shard_meta WHERE shard = $1"
+
+READ_TAIL: Final = """
+SELECT seq, version, at_ms, wake_ms, kind, key, meta FROM journal
+WHERE shard = $1 AND seq > $2 AND seq <= $3 ORDER BY seq
+"""
+
+SAVE_SNAPSHOTS: Final = """
+INSERT INTO snapshot (shard, kind, key, version, seq, data)
+SELECT r.shard, r.kind, r.key, r.version, r.seq, r.data
+FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::bytea[])
+    AS r (shard, epoch, kind, key, version, seq, data)
+JOIN shard_owner o ON o.shard = r.shard AND o.epoch = r.epoch AND o.head_seq >= r.seq
+ORDER BY r.key, r.kind
+ON CONFLICT (key, kind) DO UPDATE SET version = excluded.version, seq = excluded.seq, data = excluded.data
+WHERE snapshot.version < excluded.version
+"""
+
+SAVE_META: Final = """
+INSERT INTO shard_meta (shard, seq, data)
+SELECT o.shard, $3, $4 FROM shard_owner o WHERE o.shard = $1 AND o.epoch = $2 AND o.head_seq >= $3
+ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq, data = excluded.data WHERE shard_meta.seq < excluded.seq
+"""
+
+
+class PostgresJournal:
+    """One connection for flushes alone, another for everything else, so that a slow read delays no order."""
+
+    def __init__(self, url: str, host: str) -> None:
+        self._flushes = Link(url, f"{host} flush")
+        self._reads = Link(url, f"{host} read")
+        self._saves = Link(url, f"{host} save")
+        self._queues: dict[Link, Any] = {}
+
+    async def append(self, fences: list[Fence], rows: list[Row]) -> bool:
+        columns = (
+            [fence.shard for fence in fences],
+            [fence.epoch for fence in fences],
+            [fence.head for fence in fences],
+            [fence.new_head for fence in fences],
+            [row.shard for row in rows],
+            [row.seq for row in rows],
+            [row.version for row in rows],
+            [row.at_ms for row in rows],
+            [row.wake_ms for row in rows],
+            [row.kind for row in rows],
+            [row.key for row in rows],
+            [row.command_id for row in rows],
+            [row.body for row in rows],
+            [row.meta for row in rows],
+        )
+        return bool(await self._flushes.run(lambda connection: connection.fetchval(APPEND, *columns)))
+
+    async def load(self, keys: list[tuple[int, str, str]]) -> list[Loaded]:
+        return await self._exclusive(self._reads, lambda connection: _load(connection, keys))
+
+    async def recover(self, shard: int, head: int) -> Recovered:
+        return await self._exclusive(self._reads, lambda connection: _recover(connection, shard, head))
+
+    async def save_snapshots(self, epochs: dict[int, int], snapshots: list[Snapshot]) -> None:
+        columns = (
+            [snapshot.shard for snapshot in snapshots],
+            [epochs[snapshot.shard] for snapshot in snapshots],
+            [snapshot.kind for snapshot in snapshots],
+            [snapshot.key for snapshot in snapshots],
+            [snapshot.version for snapshot in snapshots],
+            [snapshot.seq for snapshot in snapshots],
+            [snapshot.data for snapshot in snapshots],
+        )
+        await self._exclusive(self._saves, lambda connection: connection.execute(SAVE_SNAPSHOTS, *columns))
+
+    async def save_meta(self, shard: int, epoch: int, meta: ShardMeta) -> None:
+        await self._exclusive(self._saves, lambda connection: connection.execute(SAVE_META, shard, epoch, meta.seq, meta.data))
+
+    async def _exclusive(self, link: Link, work: Any) -> Any:
+        """One statement at a time on a link; the others wait their turn."""
+        lock = self._queues.setdefault(link, asyncio.Lock())
+        async with lock:
+            return await link.run(work)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for link in (self._flushes, self._reads, self._saves):
+            await link.close()
+
+
+async def _load(connection: Any, keys: list[tuple[int, str, str]]) -> list[Loaded]:
+    numbers = list(range(len(keys)))
+    kinds, names = [key[1] for key in keys], [key[2] for key in keys]
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        snapshots: dict[int, Snapshot] = {}
+        for n, version, seq, data in await connection.fetch(LOAD_SNAPSHOTS, numbers, kinds, names):
+            shard, kind, key = keys[n]
+            snapshots[n] = Snapshot(shard=shard, kind=kind, key=key, version=version, seq=seq, data=data)
+        after = [snapshots[n].version if n in snapshots else 0 for n in numbers]
+        tails: list[list[Row]] = [[] for _ in keys]
+        for n, seq, version, at_ms, wake_ms, command_id, body in await connection.fetch(LOAD_TAILS, numbers, kinds, names, after):
+            shard, kind, key = keys[n]
+            tails[n].append(
+                Row(
+                    shard=shard,
+                    seq=seq,
+                    kind=kind,
+                    key=key,
+                    version=version,
+                    command_id=command_id,
+                    at_ms=at_ms,
+                    wake_ms=wake_ms,
+                    body=body,
+                )
+            )
+    return [Loaded(snapshot=snapshots.get(n), rows=tails[n]) for n in numbers]
+
+
+async def _recover(connection: Any, shard: int, head: int) -> Recovered:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        row = await connection.fetchrow(READ_META, shard)
+        meta = ShardMeta(seq=row["seq"], data=row["data"]) if row else None
+        after = meta.seq if meta else 0
+        records = await connection.fetch(READ_TAIL, shard, after, head)
+    tail = [
+        Row(
+            shard=shard,
+            seq=seq,
+            kind=kind,
+            key=key,
+            version=version,
+            command_id=b"",
+            at_ms=at_ms,
+            wake_ms=wake_ms,
+            body=b"",
+            meta=packed,
+        )
+        for seq, version, at_ms, wake_ms, kind, key, packed in records
+    ]
+    assert [row.seq for row in tail] == list(range(after + 1, head + 1)), f"shard {shard}: the journal has a gap after {after}"
+    return Recovered(meta=meta, tail=tail)
