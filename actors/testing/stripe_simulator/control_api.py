@@ -116,7 +116,7 @@ async def serving(options: Options, *, host: str = "127.0.0.1", port: int = 0) -
     simulator = Simulator(options)
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.add_routes([web.route("*", "/v1/{path:.+}", simulator.api), *Control(simulator).routes()])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     saving = asyncio.create_task(_save_now_and_then(simulator))
     try:
