@@ -116,7 +116,10 @@ async def stripe_world() -> AsyncIterator[World]:
         hook_url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
         async with serving(Options(webhook_url=hook_url, seed=1)) as (url, _):
             secrets = ["whsec_simulator"]
-            async with StripeGateway(api_key="sk_test_simulator", webhook_secrets=secrets, base_url=url) as gateway, SimulatorControl(url) as c:
+            async with (
+                StripeGateway(api_key="sk_test_simulator", webhook_secrets=secrets, base_url=url) as gateway,
+                SimulatorControl(url) as c,
+            ):
                 yield StripeWorld(gateway, c, received)
     finally:
         await runner.cleanup()
