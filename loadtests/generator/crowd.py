@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import uvloop
@@ -33,18 +33,26 @@ class _Line(asyncio.Protocol):
         self._intended_s = 0.0
         self._expiry: asyncio.TimerHandle | None = None
 
+    @property
+    def alive(self) -> bool:
+        """The connection stands."""
+        return self._transport is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]
+        """Join the crowd."""
+        self._transport = transport  # type: ignore[assignment]  # TCP gives a full transport
+        self._crowd.joined(self)
         self._crowd.free(self)
 
     def send(self, number: int, intended_s: float, request: bytes, timeout_s: float) -> None:
+        """Send one request; the connection must be free."""
         assert self._transport is not None
         self._number, self._intended_s = number, intended_s
         self._transport.write(request)
-        self._expiry = asyncio.get_running_loop().call_later(timeout_s, self._give_up)
+        self._expiry = asyncio.get_running_loop().call_later(timeout_s, self.hang_up)
 
     def data_received(self, data: bytes) -> None:
+        """More of the answer, or all of it."""
         self._data = self._data + data if self._data else data
         answer = next_answer(self._data)
         if answer is None:
@@ -52,17 +60,19 @@ class _Line(asyncio.Protocol):
         self._data = self._data[answer.size :]
         self._note(answer.status, answer.body)
         if answer.closes:
-            self._give_up()
+            self.hang_up()
         else:
             self._crowd.free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The request in flight, if there is one, has no answer."""
         self._transport = None
         if self._number >= 0:
             self._note(0, b"")
-        self._crowd.lost()
+        self._crowd.lost(self)
 
-    def _give_up(self) -> None:
+    def hang_up(self) -> None:
+        """End the connection now."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -85,6 +95,8 @@ class Crowd:
         self._pending = 0
         self._idle = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lines: set[_Line] = set()
+        self._over = False
 
     async def connect(self) -> None:
         """Open all connections. OSError when the server does not listen within ``READY_S``."""
@@ -126,6 +138,18 @@ class Crowd:
             self._idle.clear()
             await self._idle.wait()
 
+    async def leave(self) -> None:
+        """End all connections and wait until they have ended."""
+        self._over = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for line in list(self._lines):
+            line.hang_up()
+        while self._lines:
+            self._idle.clear()
+            await self._idle.wait()
+
     def free(self, line: _Line) -> None:
         """A connection can send: give it what waits, or what comes next."""
         if self._waiting:
@@ -138,9 +162,18 @@ class Crowd:
         self._pending += 1
         self._send(line, *following)
 
-    def lost(self) -> None:
+    def joined(self, line: _Line) -> None:
+        """A connection stands."""
+        self._lines.add(line)
+
+    def lost(self, line: _Line) -> None:
         """A connection ended: open another one."""
-        self._free = collections.deque(line for line in self._free if line._transport is not None)
+        self._lines.discard(line)
+        self._free = collections.deque(other for other in self._free if other.alive)
+        if self._over:
+            if not self._lines:
+                self._idle.set()
+            return
         task = asyncio.ensure_future(self._redial())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -180,13 +213,15 @@ class Crowd:
 async def carry_out(plan: Plan) -> list[Sent]:
     """Run one plan and return what became of each of its requests."""
     crowd = Crowd(plan, Requests(plan, read_tokens(plan.tokens) if plan.tokens else []))
-    await crowd.connect()
-    loop_form: Literal["open", "closed"] = "open" if plan.rate_per_s else "closed"
-    if loop_form == "open":
-        await crowd.open(send_times(plan))
-    else:
-        numbers = iter(plan.only) if plan.only else iter(range(sys.maxsize))
-        await crowd.closed(numbers, time.monotonic() + plan.seconds)
+    try:
+        await crowd.connect()
+        if plan.rate_per_s:
+            await crowd.open(send_times(plan))
+        else:
+            numbers = iter(plan.only) if plan.only else iter(range(sys.maxsize))
+            await crowd.closed(numbers, time.monotonic() + plan.seconds)
+    finally:
+        await crowd.leave()
     return crowd.sent
 
 
