@@ -11,6 +11,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one running copy. A field ``x_y`` is read from ``STAMPEDE_X_Y``."""
 
     data_dir: str = ".stampede"
+    log_level: str = "info"
     database_url: str | None = None
     """A PostgreSQL URL; None starts the embedded server in ``data_dir``."""
     redis_url: str | None = None

@@ -29,6 +29,9 @@ CALLS_MAX: Final = 256
 QUEUE_MAX: Final = 4096
 """Calls that wait for one host; the next is told ``busy`` here, at the cheapest point."""
 
+CALL_TIMEOUT_S: Final = 2.0
+"""A live host answers every envelope in its door's patience, 50 ms: one that does not is hung or cut off."""
+
 RETRY_FIRST_S: Final = 0.02
 RETRY_MAX_S: Final = 0.5
 AGAIN: Final = frozenset({"moved", "outcome_unknown", "pending"})
@@ -145,16 +148,13 @@ class Client:
 
     async def _deliver(self, host: str, lane: _Lane, some: list[tuple[bytes, asyncio.Future[Answer]]]) -> None:
         try:
-            packed = await self._transport.call(host, join([payload for payload, _ in some]))
+            packed = await asyncio.wait_for(self._transport.call(host, join([payload for payload, _ in some])), CALL_TIMEOUT_S)
             answers = answers_decoder.decode(packed)
             for (_, future), answer in zip(some, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
-        except TransportLost as error:
-            log.info("envelope_lost", host=host, reason=error.reason)
-            for _, future in some:
-                if not future.done():
-                    future.set_result(Answer(code="outcome_unknown"))
+        except (TransportLost, TimeoutError) as error:
+            log.info("envelope_lost", host=host, reason=str(error) or "timed out")
         finally:
             for _, future in some:
                 if not future.done():

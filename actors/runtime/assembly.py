@@ -1,0 +1,163 @@
+"""A host put together from its parts, as it runs in a process: no Ray in here."""
+
+import asyncio
+import random
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from actors.adapters.payments.gateway import GatewayEffects
+from actors.adapters.payments.stripe import StripeGateway
+from actors.client.client import Client, ClientPeers
+from actors.domain.sharding import Sharding
+from actors.owners.door import Door
+from actors.owners.host import Host
+from actors.owners.limits import limits_of
+from actors.owners.placement import Placement
+from actors.ports.transport import Transport
+from actors.runtime.heartbeat import BEAT_S, Pulse
+from actors.storage.board import PostgresBoard
+from actors.storage.clock import DatabaseClock
+from actors.storage.connect import CONNECT_TIMEOUT_S, check_durable
+from actors.storage.facts import PostgresFacts
+from actors.storage.journal import PostgresJournal
+from actors.storage.migrate import Cluster, found_cluster
+from schemas.settings import Settings
+
+log = structlog.get_logger("stampede.runtime")
+
+SYNC_S: Final = 30.0
+PASSIVATE_S: Final = 1.0
+
+
+async def meet_cluster(settings: Settings, clock: DatabaseClock) -> Cluster:
+    """Connect once: the server must be durable, the clock takes its time, the cluster's constants are read."""
+    connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_TIMEOUT_S)
+    try:
+        await check_durable(connection)
+        await clock.sync(connection)
+        return await found_cluster(connection, settings.shard_count)
+    finally:
+        await connection.close()
+
+
+class HostProcess:
+    """One host with its lease, its board, its reminders, and the door that transports knock at."""
+
+    def __init__(self, name: str, node: str, settings: Settings, transport: Transport) -> None:
+        assert settings.database_url is not None, "a host is given its database"
+        self.name = name
+        self._settings = settings
+        self._transport = transport
+        self._clock = DatabaseClock()
+        self._board = PostgresBoard(settings.database_url, name, node=node, lease_ms=settings.lease_ms)
+        self._journal = PostgresJournal(settings.database_url, name)
+        self._facts = PostgresFacts(settings.database_url)
+        self._gateway = gateway_of(settings)
+        self._pulse: Pulse | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._started_s = time.time()
+        self.host: Host
+        self.door: Door
+
+    async def start(self) -> None:
+        """Join the board and begin to serve what is claimed."""
+        cluster = await meet_cluster(self._settings, self._clock)
+        sharding = Sharding(cluster.hash_secret, cluster.shard_count)
+        peers = ClientPeers(Client(sharding, self._transport, self._board, self._clock, random.Random()), self._clock)
+        effects = GatewayEffects(self._gateway)
+        self.host = Host(self.name, sharding, self._journal, self._facts, peers, effects, self._clock, limits_of(self._settings))
+        self.door = Door(self.host)
+        await self._board.join(self.name, self.name)
+        if self._settings.watchdog_ms:
+            self._pulse = Pulse(self._settings.data_path / "pulse", self.name)
+            self._run(self._beat(self._pulse))
+        placement = Placement(self.host, self._board)
+        self._run(placement.keep_lease())
+        self._run(placement.keep_shards())
+        self._run(self.host.keep_reminding())
+        self._run(self.host.facts.keep_fresh())
+        self._run(self._keep_house())
+
+    async def envelope(self, payload: bytes) -> bytes:
+        """Answer one envelope (``actors.owners.door``)."""
+        return await self.door.envelope(payload)
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def _beat(self, pulse: Pulse) -> None:
+        while True:
+            pulse.beat()
+            await asyncio.sleep(BEAT_S)
+
+    async def _keep_house(self) -> None:
+        """Drop idle entities, and follow the database's clock."""
+        synced_s = time.monotonic()
+        while True:
+            await asyncio.sleep(PASSIVATE_S)
+            self.host.passivate()
+            if time.monotonic() - synced_s > SYNC_S:
+                synced_s = time.monotonic()
+                await self._sync_clock()
+
+    async def _sync_clock(self) -> None:
+        try:
+            connection = await asyncpg.connect(self._settings.database_url, timeout=CONNECT_TIMEOUT_S)
+            try:
+                off_ms = await self._clock.sync(connection)
+            finally:
+                await connection.close()
+        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            log.info("clock_not_synced", host=self.name, reason=str(error))
+            return
+        if abs(off_ms) > 250:
+            log.warning("clock_was_off", host=self.name, milliseconds=round(off_ms))
+
+    async def stop(self) -> None:
+        """Hand over every shard, leave the board, close."""
+        await self._board.drain(self.name, True)
+        for shard in list(self.host.shards.values()):
+            await self.host.hand_over(shard)
+            await self._board.release(self.name, {shard.number: shard.epoch})
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._board.leave(self.name)
+        if self._pulse is not None:
+            self._pulse.end()
+        await self._gateway.close()
+        await self._journal.close()
+        await self._board.close()
+
+    def status(self) -> dict[str, Any]:
+        """What ``stampede status`` and ``/metrics`` show of this host."""
+        host = self.host
+        sends = [item for shard in host.shards.values() for item in shard.outbox.values()]
+        return {
+            "host": self.name,
+            "up_s": round(time.time() - self._started_s, 1),
+            "shards": len(host.shards),
+            "entities": sum(len(shard.cells) for shard in host.shards.values()),
+            "queue": len(host.queue),
+            "loading": len(host.loading),
+            "sends_open": len(sends),
+            "sends_oldest_ms": max((host.clock.now_ms() - item.since_ms for item in sends), default=0),
+            "reminders": len(host.reminders),
+            "lease_left_ms": round(host.lease_until_ms - host.clock.monotonic_ms()),
+            "counters": host.counters.as_dict(),
+        }
+
+
+def gateway_of(settings: Settings) -> StripeGateway:
+    """The payment provider that the settings name; without a URL the simulator beside us."""
+    url = settings.stripe_url or f"http://127.0.0.1:{settings.simulator_port}"
+    return StripeGateway(
+        base_url=url,
+        api_key=settings.stripe_api_key,
+        webhook_secrets=(settings.stripe_webhook_secret,),
+        tolerance_s=settings.stripe_webhook_tolerance_s,
+    )

@@ -1,0 +1,120 @@
+"""The coordinator: hosts on every node, a plan for the shards, and the projections."""
+
+import asyncio
+import os
+from typing import Any, Final
+
+import ray
+import structlog
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from actors.owners.placement import Coordinator as Planner
+from actors.ports.journal import StorageUnknown
+from actors.runtime.config import read_config
+from actors.runtime.logs import configure_logs
+from actors.runtime.options import NAMESPACE, SHARD_HOST
+from actors.runtime.shard_host import ShardHost
+from actors.storage.board import PostgresBoard
+from actors.storage.projections import Follower
+
+log = structlog.get_logger("stampede.runtime")
+
+LOOK_S: Final = 0.5
+START_TIMEOUT_S: Final = 60.0
+
+
+class _Coordinator:
+    """Keeps hosts running on every node and proposes where shards live; runs the projections.
+
+    Nothing is lost when it is gone: hosts claim by themselves, orders are taken, tables fall behind.
+    """
+
+    def __init__(self, config_path: str) -> None:
+        self._config_path = config_path
+        self._settings = read_config(config_path)
+        configure_logs(self._settings)
+        assert self._settings.database_url is not None
+        self._board = PostgresBoard(self._settings.database_url, "coordinator", lease_ms=self._settings.lease_ms)
+        self._planner = Planner(self._board)
+        self._follower = Follower(self._settings.database_url)
+        self._hosts: dict[str, Any] = {}
+        self._retired: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @ray.method
+    async def start(self) -> list[str]:
+        """Start hosts on every node and the loops; answers the hosts' names. Safe to call again."""
+        names = await self._start_hosts()
+        if not self._tasks:
+            self._tasks = [asyncio.ensure_future(self._keep_placing()), asyncio.ensure_future(self._follower.run())]
+        return names
+
+    async def _start_hosts(self) -> list[str]:
+        wanted = {
+            host_name(node["NodeID"], index): node["NodeID"]
+            for node in ray.nodes()
+            if node["Alive"]
+            for index in range(self._settings.hosts)
+        }
+        for name, node in wanted.items():
+            if name not in self._hosts and name not in self._retired:
+                strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+                options = {**SHARD_HOST, "name": name, "namespace": NAMESPACE, "get_if_exists": True, "scheduling_strategy": strategy}
+                self._hosts[name] = ShardHost.options(**options).remote(name, self._config_path)
+        for name in [name for name in self._hosts if name not in wanted]:
+            del self._hosts[name]
+        await asyncio.gather(*(self._start_host(name, handle) for name, handle in list(self._hosts.items())))
+        return sorted(self._hosts)
+
+    async def _start_host(self, name: str, handle: Any) -> None:
+        try:
+            await asyncio.wait_for(handle.start.remote(), START_TIMEOUT_S)
+        except (RayError, TimeoutError) as error:
+            log.warning("host_not_started", host=name, reason=type(error).__name__)
+
+    async def _keep_placing(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                moved = await self._planner.propose()
+                if moved:
+                    log.info("placement_proposed", shards=moved)
+                await asyncio.wait_for(self._start_hosts(), START_TIMEOUT_S)
+            except (StorageUnknown, RayError, TimeoutError) as error:
+                log.warning("placement_failed", reason=type(error).__name__)
+
+    @ray.method
+    async def status(self) -> dict[str, Any]:
+        """All hosts' numbers, and how far the projections are behind."""
+        found = await asyncio.gather(*(self._status_of(name, handle) for name, handle in list(self._hosts.items())))
+        return {"pid": os.getpid(), "hosts": list(found), "projections": await self._follower.lag()}
+
+    async def _status_of(self, name: str, handle: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = await asyncio.wait_for(handle.status.remote(), 2)
+            return answer
+        except (RayError, TimeoutError) as error:
+            return {"host": name, "unreachable": type(error).__name__}
+
+    @ray.method
+    async def stop(self) -> None:
+        """Stop every host cleanly."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        for handle in self._hosts.values():
+            try:
+                await asyncio.wait_for(handle.stop.remote(), 10)
+            except (RayError, TimeoutError) as error:
+                log.warning("host_not_stopped", reason=type(error).__name__)
+        await self._board.close()
+
+
+def host_name(node_id: str, index: int) -> str:
+    """A host's name: its node and its number there. The same after a restart, so that it claims its shards at once."""
+    return f"host-{node_id[:8]}-{index}"
+
+
+Coordinator = ray.remote(_Coordinator)

@@ -1,0 +1,75 @@
+"""The Ray actor around a host."""
+
+import asyncio
+import os
+from typing import Any
+
+import ray
+
+from actors.runtime.assembly import HostProcess
+from actors.runtime.config import read_config, short_directory
+from actors.runtime.logs import configure_logs
+from actors.runtime.ray_transport import RayTransport
+from actors.runtime.socket_transport import SocketServer, SocketTransport, socket_path
+from actors.runtime.watchdog import ensure_watchdog
+
+
+class _ShardHost:
+    """Owns shards; answers envelopes after the commit.
+
+    Success promises durability. A call that raises (the process died, the network broke) leaves
+    the outcome of its commands unknown: ask again, any owner, with the same command ids.
+    """
+
+    def __init__(self, name: str, config_path: str) -> None:
+        settings = read_config(config_path)
+        configure_logs(settings)
+        node = ray.get_runtime_context().get_node_id()
+        directory = short_directory(settings)
+        self._process = HostProcess(name, node, settings, SocketTransport(directory, RayTransport()))
+        self._socket = SocketServer(socket_path(directory, name), self._process.envelope)
+        self._settings = settings
+        self._ready: asyncio.Task[None] | None = None
+
+    async def _start(self) -> None:
+        if self._settings.watchdog_ms:
+            ensure_watchdog(self._settings.data_path / "pulse", self._settings.watchdog_ms / 1000)
+        await self._process.start()
+        await self._socket.start()
+
+    @ray.method
+    async def start(self) -> str:
+        """Join the board; answers the host's name. Safe to call again."""
+        if self._ready is None:
+            self._ready = asyncio.ensure_future(self._start())
+        try:
+            await asyncio.shield(self._ready)
+        except Exception:
+            self._ready = None
+            raise
+        return self._process.name
+
+    @ray.method
+    async def envelope(self, payload: bytes) -> bytes:
+        """One batch of calls (``actors.owners.door``). A host that was restarted by Ray starts here."""
+        if self._ready is None or not self._ready.done():
+            await self.start()
+        return await self._process.envelope(payload)
+
+    @ray.method
+    async def status(self) -> dict[str, Any]:
+        """Numbers for people and metrics."""
+        if self._ready is None or not self._ready.done():
+            return {"host": self._process.name, "pid": os.getpid(), "shards": 0}
+        return {**self._process.status(), "pid": os.getpid()}
+
+    @ray.method
+    async def stop(self) -> None:
+        """Hand over every shard and leave the board."""
+        if self._ready is not None and self._ready.done():
+            self._socket.close()
+            await self._process.stop()
+            self._ready = None
+
+
+ShardHost = ray.remote(_ShardHost)
