@@ -9,6 +9,8 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Installing must not depend on the rights that a user has on a shared package cache.
 export UV_LINK_MODE := copy
+# Trust what the machine trusts, as pip does.
+export UV_SYSTEM_CERTS := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
