@@ -20,9 +20,9 @@ import gevent
 import gevent.pool
 from locust import FastHttpUser, LoadTestShape, between, constant, events, task
 
-from loadtests.scenario import Act, choose, load
+from loadtests.scenario import FOLDER, Act, choose, load
 
-SCENARIO = load(os.environ["LOADTEST_SCENARIO"])
+SCENARIO = load(os.environ["LOADTEST_SCENARIO"], Path(os.environ.get("LOADTEST_FOLDER", FOLDER)))
 SALE, SALE_SKU = os.environ.get("LOADTEST_SALE", ""), os.environ.get("LOADTEST_SALE_SKU", "")
 ACCOUNTS = [line.split("\t") for line in Path(os.environ["LOADTEST_TOKENS"]).read_text().splitlines()]
 PRODUCTS = json.loads(os.environ["LOADTEST_PRODUCTS"])
