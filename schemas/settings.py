@@ -63,6 +63,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     request_deadline_ms: int = 10_000
     access_token_s: int = 600
     refresh_token_s: int = 30 * 86_400
+    bench: bool = False
+    """Serve ``POST /bench/empty`` too."""
+    forwarded_hops: int = 0
+    """Proxies in front that append to ``X-Forwarded-For``; what stands further left is the client's own word."""
+    rate_user_per_s: int = 10
+    """Orders one user may try a second in one replica; ten times as many at once after a rest. 0: no limit."""
+    rate_address_per_s: int = 200
+    """Requests of one address a second in one replica, loopback excepted. 0: no limit."""
+    login_threads: int = 2
+    """Password hashes computed at once in one replica: one costs some 50 ms of a core."""
 
     @property
     def data_path(self) -> Path:

@@ -1,0 +1,105 @@
+"""Prices, sales and coupons out of the tables, for everybody who keeps them in memory."""
+
+from typing import Any, Final
+
+import msgspec
+
+from actors.storage.connect import known
+from schemas.offer import CouponTerms, Fact, Offer, SaleTerms
+
+OFFERS: Final = "SELECT sku_id, product_id, price_minor, currency, on_shelf, parts, version FROM sku WHERE sku_id = ANY($1)"
+SALES: Final = """
+SELECT sale_id, state, mode, opens_at_ms, ends_at_ms, prices, currency, limit_per_user, ticket_required, ticket_ttl_ms, rate_per_s, version
+FROM flash_sale WHERE sale_id = ANY($1)"""
+COUPONS: Final = """
+SELECT coupon_id, kind, value, currency, min_total, version, product_ids,
+       (extract(epoch FROM starts_at) * 1000)::bigint AS starts_at_ms, (extract(epoch FROM ends_at) * 1000)::bigint AS ends_at_ms
+FROM coupon WHERE coupon_id = ANY($1)"""
+NEWEST: Final = """
+SELECT greatest((SELECT max(version) FROM sku), (SELECT max(version) FROM coupon), (SELECT max(version) FROM flash_sale), 0)"""
+NEWS: Final = """
+SELECT version, 'sku:' || sku_id AS name FROM sku WHERE version > $1
+UNION ALL SELECT version, 'coupon:' || coupon_id FROM coupon WHERE version > $1
+UNION ALL SELECT version, 'sale:' || sale_id FROM flash_sale WHERE version > $1"""
+
+_PRICES: Final = msgspec.json.Decoder(dict[str, int])
+
+
+class PostgresFacts:
+    """Implements ``actors.ports.peers.FactSource`` on a pool."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    async def load(self, names: list[str]) -> dict[str, Fact]:
+        """See the port. A name of another form is absent, as one that does not exist."""
+        wanted: dict[str, list[str]] = {"sku": [], "sale": [], "coupon": []}
+        for name in names:
+            kind, _, key = name.partition(":")
+            if kind in wanted and "\0" not in key:
+                wanted[kind].append(key)
+        return await known(self._load(wanted))
+
+    async def _load(self, wanted: dict[str, list[str]]) -> dict[str, Fact]:
+        found: dict[str, Fact] = {}
+        async with self._pool.acquire() as connection:
+            if wanted["sku"]:
+                found |= {"sku:" + row["sku_id"]: offer_of(row) for row in await connection.fetch(OFFERS, wanted["sku"])}
+            if wanted["sale"]:
+                found |= {"sale:" + row["sale_id"]: sale_of(row) for row in await connection.fetch(SALES, wanted["sale"])}
+            if wanted["coupon"]:
+                found |= {"coupon:" + row["coupon_id"]: coupon_of(row) for row in await connection.fetch(COUPONS, wanted["coupon"])}
+        return found
+
+    async def changed(self, since: int) -> tuple[int, list[str]]:
+        """See the port. Whoever knows nothing yet (``since`` below 0) is told the newest version alone."""
+        if since < 0:
+            return await known(self._pool.fetchval(NEWEST)), []
+        rows = await known(self._pool.fetch(NEWS, since))
+        return max((row["version"] for row in rows), default=since), [row["name"] for row in rows]
+
+
+def offer_of(row: Any) -> Offer:
+    """A row of ``sku``."""
+    return Offer(
+        sku_id=row["sku_id"],
+        product_id=row["product_id"],
+        price=row["price_minor"],
+        currency=row["currency"],
+        on_sale=row["on_shelf"],
+        parts=row["parts"],
+        version=row["version"],
+    )
+
+
+def sale_of(row: Any) -> SaleTerms:
+    """A row of ``flash_sale``."""
+    return SaleTerms(
+        sale_id=row["sale_id"],
+        state=row["state"],
+        opens_at_ms=row["opens_at_ms"],
+        ends_at_ms=row["ends_at_ms"],
+        prices=_PRICES.decode(row["prices"]),
+        currency=row["currency"],
+        limit_per_user=row["limit_per_user"],
+        mode=row["mode"],
+        ticket_required=row["ticket_required"],
+        ticket_ttl_ms=row["ticket_ttl_ms"],
+        rate_per_s=row["rate_per_s"],
+        version=row["version"],
+    )
+
+
+def coupon_of(row: Any) -> CouponTerms:
+    """A row of ``coupon``."""
+    return CouponTerms(
+        coupon_id=row["coupon_id"],
+        method=row["kind"],
+        value=row["value"],
+        currency=row["currency"],
+        min_total=row["min_total"],
+        starts_at_ms=row["starts_at_ms"],
+        ends_at_ms=row["ends_at_ms"],
+        product_ids=frozenset(row["product_ids"]),
+        version=row["version"],
+    )

@@ -1,0 +1,44 @@
+"""What the HTTP application needs of the world. Made once a replica, handed down; nothing here is global."""
+
+import os
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.client.client import Client
+from actors.domain.signing import SigningKeys
+from actors.ports.clock import Clock
+from actors.ports.payments import PaymentGateway
+from actors.ports.peers import FactSource
+from actors.ports.transport import Directory
+from schemas.settings import Settings
+from serve.counters import HttpCounters
+
+
+async def _none() -> str:
+    return ""
+
+
+@dataclass(slots=True, kw_only=True, frozen=True)
+class Services:
+    """pool: an asyncpg pool, for tables. redis: a ``redis.asyncio`` client or None; it only makes news faster.
+
+    facts: prices, sales, coupons. directory: which shards have an owner, for readiness.
+    host_metrics: further lines for ``/metrics``.
+    """
+
+    settings: Settings
+    clock: Clock
+    client: Client
+    directory: Directory
+    facts: FactSource
+    pool: Any
+    gateway: PaymentGateway
+    token_keys: SigningKeys
+    ticket_keys: SigningKeys
+    redis: Any = None
+    counters: HttpCounters = field(default_factory=HttpCounters)
+    rng: random.Random = field(default_factory=lambda: random.Random(os.urandom(16)))
+    random_bytes: Callable[[int], bytes] = os.urandom
+    host_metrics: Callable[[], Awaitable[str]] = _none
