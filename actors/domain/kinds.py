@@ -44,6 +44,14 @@ Body: Any = msgspec.defstruct(
     namespace={"__doc__": "The body of a journal row: the events of a turn, and the answers it gave by command id."},
 )
 
+BodyEvents: Any = msgspec.defstruct(
+    "BodyEvents",
+    [("events", list[_EVENTS]), ("digest", bytes, b"")],
+    array_like=True,
+    frozen=True,
+    namespace={"__doc__": "A body without its answers, for those who follow what happened: half the time to read."},
+)
+
 WireSend: Any = msgspec.defstruct(
     "WireSend",
     [("id", bytes), ("step", str), ("kind", str), ("key", str), ("command", _SENDABLE)],
@@ -71,6 +79,7 @@ WireAnswer: Any = msgspec.defstruct(
 encoder: Final = msgspec.msgpack.Encoder()
 command_decoder: Final[Any] = msgspec.msgpack.Decoder(_COMMANDS)
 body_decoder: Final[Any] = msgspec.msgpack.Decoder(Body)
+events_decoder: Final[Any] = msgspec.msgpack.Decoder(BodyEvents)
 meta_decoder: Final[Any] = msgspec.msgpack.Decoder(Meta)
 answers_decoder: Final[Any] = msgspec.msgpack.Decoder(list[WireAnswer])
 
