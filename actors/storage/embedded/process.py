@@ -16,6 +16,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
@@ -23,7 +24,7 @@ from typing import ClassVar, Final, Self
 import msgspec
 import psutil
 
-from actors.storage.embedded.account import Account, may_run, server_account
+from actors.storage.embedded.account import Account, copy_of, may_run, server_account
 from actors.storage.embedded.messages import say
 
 HOST: Final = "127.0.0.1"
@@ -323,6 +324,14 @@ class EmbeddedServer(ABC):
             return may_run(self.account, program)
         except PermissionError as error:
             raise ServerError(say("cannot_drop", name=self.name, user=self.account.name, reason=error.strerror)) from error
+
+    def _copy(self, roots: tuple[Path, ...], package: str, on_progress: Progress) -> Path:
+        """Copies of ``roots``, which come from an installed ``package``, where our account may run them."""
+
+        def tell(where: Path) -> None:
+            on_progress(say("copying", name=self.name, where=where, user=self.account.name))
+
+        return copy_of(roots, f"{package}-{version(package)}", tell)
 
     def _dismiss_watcher(self) -> None:
         if self._watcher is not None:

