@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-BUCKETS_MS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+BUCKETS_MS: Final = tuple(1 << power for power in range(14))
 
 
 class HttpCounters:

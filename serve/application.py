@@ -1,0 +1,208 @@
+"""The shop over HTTP, as one ASGI application. It runs unchanged behind Serve's ingress and behind the direct listener.
+
+``build(services)`` makes it; ``start`` and ``stop`` (or ASGI's lifespan) run what it keeps fresh in
+the background. Every request passes here: its id, the limit of requests in flight, the limits of its
+head and body, and the translation of whatever happens into an answer; bad input is never a 500.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from actors.ports.journal import StorageUnknown
+from actors.storage.connect import LOST
+from schemas.ids import base32
+from serve.answers import SECURITY, Reply, json_reply, problem_reply
+from serve.authentication import Authentication
+from serve.catalogue_facts import CatalogueFacts
+from serve.hot.flash_orders import FlashOrders
+from serve.rates import Rate
+from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, read_body
+from serve.revocations import Revocations
+from serve.services import Services
+from serve.soldout import SoldOut
+from serve.strict_json import Malformed
+
+log = structlog.get_logger("stampede.http")
+
+SLOW_S: Final = 1.0
+"""Requests that take longer are logged; the others are counted."""
+
+SALES: Final = "/v1/flash-sales/"
+PRODUCTS: Final = "/v1/products/"
+
+_ALIVE: Final = json_reply(200, b'{"status":"ok"}')
+_EMPTY: Final = json_reply(200, b"{}")
+
+
+class Application:
+    """One a replica. ``framework``: the ASGI application of everything that is not hot."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.revocations = Revocations(services.clock, services.pool, services.redis, services.settings.access_token_s)
+        self.authentication = Authentication(services.token_keys, self.revocations)
+        self.facts = CatalogueFacts(services.facts, services.clock)
+        self.sold_out = SoldOut(services.client, services.clock, lambda: services.random_bytes(16))
+        self.flash_orders = FlashOrders(services, self.authentication, self.facts, self.sold_out)
+        self._address_rate = Rate(
+            services.clock.monotonic_ms, services.settings.rate_address_per_s, services.settings.rate_address_per_s * 2
+        )
+        self._in_flight_max = services.settings.in_flight_max
+        self._ids = base32(int.from_bytes(services.random_bytes(8), "big") & ((1 << 60) - 1), 12)
+        self._count = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lifecycles = 0
+
+    # --- life -------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to keep facts and revocations fresh. Twice is once."""
+        if self._tasks:
+            return
+        await self.revocations.poll()
+        for work in (self.facts.keep_fresh(), self.revocations.keep_polling(), self.revocations.keep_listening()):
+            self._tasks.append(asyncio.ensure_future(_lasting(work)))
+
+    async def stop(self) -> None:
+        """End what ``start`` began. Requests under way are answered."""
+        tasks, self._tasks = self._tasks, []
+        self.sold_out.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    # --- one request ------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        counters = self.services.counters
+        started = time.perf_counter()
+        self._count += 1
+        request = Request(scope, b"%s%x" % (self._ids.encode(), self._count))
+        if counters.in_flight >= self._in_flight_max:
+            request.route = "refused"
+            await self._send(request, problem_reply("busy", language=request.language), send, started)
+            return
+        counters.in_flight += 1
+        try:
+            reply = await self._answer(request, receive)
+            await self._send(request, reply, send, started)
+        except ClientGone:
+            counters.answered(request.route, 499, time.perf_counter() - started)
+        finally:
+            counters.in_flight -= 1
+
+    async def _answer(self, request: Request, receive: Receive) -> Reply:
+        """The answer, whatever happens."""
+        try:
+            check_head(request)
+            self._check_address(request)
+            return await self._routed(request, receive)
+        except Refusal as refusal:
+            return problem_reply(refusal.code, refusal.params, language=request.language)
+        except Malformed as error:
+            return problem_reply("malformed_body", {"reason": error.reason}, language=request.language)
+        except msgspec.ValidationError as error:
+            return problem_reply("invalid_request", {"reason": str(error)}, language=request.language)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return problem_reply("malformed_body", language=request.language)
+        except (StorageUnknown, *LOST) as error:
+            log.warning(
+                "storage_unavailable", route=request.route, reason=f"{type(error).__name__}: {error}", request_id=request.id.decode()
+            )
+            return problem_reply("storage_unavailable", language=request.language)
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request_failed", route=request.route, request_id=request.id.decode())
+            return problem_reply("internal_error", language=request.language)
+
+    def _routed(self, request: Request, receive: Receive) -> Awaitable[Reply]:
+        """The endpoint of a request: hot ones by their text, the rest by the framework."""
+        path, method = request.path, request.method
+        if path.startswith(SALES):
+            rest = path[len(SALES) :]
+            if method == "POST" and rest.endswith("/orders") and "/" not in rest[:-7]:
+                request.route = "flash_order"
+                return self.flash_orders.place(request, receive, rest[:-7])
+        elif path == "/healthz" and method == "GET":
+            request.route = "healthz"
+            return _ready(_ALIVE)
+        elif path == "/bench/empty" and method == "POST" and self.services.settings.bench:
+            request.route = "bench_empty"
+            return self._empty(request, receive)
+        raise Refusal("not_found")
+
+    async def _empty(self, request: Request, receive: Receive) -> Reply:
+        """What the listener costs by itself: reads a body, answers nothing."""
+        await read_body(request, receive, self.services.settings.body_bytes_max)
+        return _EMPTY
+
+    def _check_address(self, request: Request) -> None:
+        """Refusal when one address asks too often. This machine itself, and an unknown proxy on it, are not counted."""
+        if not self.services.settings.rate_address_per_s:
+            return
+        address = request.address(self.services.settings.forwarded_hops)
+        if address and not self._address_rate.take(address):
+            raise Refusal("rate_limited")
+
+    async def _send(self, request: Request, reply: Reply, send: Send, started: float) -> None:
+        headers = [*SECURITY, *reply.headers, (b"x-request-id", request.id)]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
+        seconds = time.perf_counter() - started
+        counters = self.services.counters
+        counters.answered(request.route, reply.status, seconds)
+        if reply.code:
+            counters.refusals[reply.code] += 1
+        if seconds > SLOW_S or reply.status >= 500:
+            log.info(
+                "request", method=request.method, route=request.route, status=reply.status, code=reply.code,
+                ms=round(seconds * 1000, 1), request_id=request.id.decode(),
+            )  # fmt: skip
+
+
+async def _ready(reply: Reply) -> Reply:
+    return reply
+
+
+async def _lasting(work: Coroutine[Any, Any, None]) -> None:
+    """Background work whose end is a fault worth a line."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("background_work_failed")
+
+
+def build(services: Services) -> Application:
+    """The application of one replica."""
+    return Application(services)
+
+
+Handler = Callable[[Request, Receive], Awaitable[Reply]]

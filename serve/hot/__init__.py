@@ -1,0 +1,1 @@
+"""The endpoints that a crowd meets: plain ASGI and msgspec, nothing in between."""

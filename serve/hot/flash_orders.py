@@ -1,0 +1,171 @@
+"""``POST /v1/flash-sales/{sale_id}/orders``: everything that needs no owner is decided here, then one call.
+
+Guards in order: token, key, user's rate, body, sale, sale's rate, ticket, sold out.
+"""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from actors.domain import ticket as tickets
+from actors.domain.entity import Refused
+from actors.domain.signing import SigningKeys
+from schemas.envelope import Answer
+from schemas.http.sales import FlashOrder
+from schemas.ids import derived_id, is_id, order_id
+from schemas.offer import Offer, SaleTerms
+from schemas.order import Line, OrderView, PlaceOrder
+from serve import strict_json
+from serve.answers import Reply, json_reply, problem_reply, refusal_reply, timestamp
+from serve.authentication import Authentication
+from serve.catalogue_facts import CatalogueFacts
+from serve.rates import Rate
+from serve.requests import Receive, Refusal, Request, check_json_type, read_body
+from serve.services import Services
+from serve.soldout import SoldOut
+
+REMEMBERED_MAX: Final = 4096
+"""Bodies remembered as read: a crowd sends the same few bytes over and over."""
+
+REMEMBERED_BYTES_MAX: Final = 200
+BURST: Final = 10
+
+_decode: Final = msgspec.json.Decoder(FlashOrder).decode
+
+
+class _Read:
+    """A body that was read: the order, its line, and the digest of sale and body."""
+
+    __slots__ = ("digest", "lines", "order")
+
+    def __init__(self, order: FlashOrder, sale_id: str, body: bytes) -> None:
+        self.order = order
+        self.lines = (Line(sku_id=order.sku_id, quantity=order.quantity),)
+        self.digest = hashlib.blake2b(sale_id.encode() + b"\n" + body, digest_size=16).digest()
+
+
+class FlashOrders:
+    """Places flash-sale orders for one replica."""
+
+    def __init__(self, services: Services, authentication: Authentication, facts: CatalogueFacts, sold_out: SoldOut) -> None:
+        settings = services.settings
+        self._services = services
+        self._clock = services.clock
+        self._client = services.client
+        self._keys: SigningKeys = services.ticket_keys
+        self._authentication = authentication
+        self._facts = facts
+        self._sold_out = sold_out
+        self._shard_of = services.client.sharding.shard
+        self._body_max = settings.body_bytes_max
+        self._hold_ms = settings.hold_ms
+        self._deadline_ms = settings.request_deadline_ms
+        self._user_rate = Rate(self._clock.monotonic_ms, settings.rate_user_per_s, settings.rate_user_per_s * BURST)
+        self._sale_rates: dict[str, tuple[int, Rate]] = {}
+        self._replicas = max(1, settings.replicas)
+        self._read: dict[tuple[str, bytes], _Read] = {}
+
+    async def place(self, request: Request, receive: Receive, sale_id: str) -> Reply:
+        """201 with the order, or the first refusal."""
+        headers = request.headers
+        now_ms = self._clock.now_ms()
+        token = self._authentication.customer(headers.get(b"authorization"), now_ms)
+        if isinstance(token, Refused):
+            return problem_reply(token.code, language=request.language)
+        key = request.idempotency_key()
+        user_id = token.user_id
+        if not self._user_rate.take(user_id):
+            return problem_reply("rate_limited", language=request.language)
+        check_json_type(request)
+        body = await read_body(request, receive, self._body_max)
+        read = self._read.get((sale_id, body)) or self._read_body(sale_id, body)
+        names = ("sale:" + sale_id, "sku:" + read.order.sku_id)
+        facts = self._facts.get(names)
+        if facts is None:
+            facts = await self._facts.fetch(names)
+        command = self._command(user_id, read, sale_id, facts, now_ms)
+        if isinstance(command, Refused):
+            return problem_reply(command.code, command.params, language=request.language)
+        command_id = derived_id(user_id, b"flash", key)
+        offer = facts.get(names[1])
+        parts = offer.parts if isinstance(offer, Offer) else 1
+        if self._sold_out.refuses(read.order.sku_id, parts, command_id):
+            self._services.counters.sold_out_local += 1
+            return problem_reply("sold_out", language=request.language)
+        answer = await self._client.ask(
+            "order", user_id, command, command_id=command_id, digest=read.digest, deadline_ms=now_ms + self._deadline_ms
+        )
+        return self._reply(answer, read.order.sku_id, parts, request)
+
+    def _read_body(self, sale_id: str, body: bytes) -> _Read:
+        if not is_id(sale_id, "sal"):
+            raise Refusal("sale_unknown")
+        strict_json.check(body)
+        read = _Read(_decode(body), sale_id, body)
+        if len(body) <= REMEMBERED_BYTES_MAX and read.order.ticket is None:
+            if len(self._read) >= REMEMBERED_MAX:
+                self._read.clear()
+            self._read[(sale_id, body)] = read
+        return read
+
+    def _command(self, user_id: str, read: _Read, sale_id: str, facts: dict[str, Any], now_ms: int) -> PlaceOrder | Refused:
+        """What the buyer's owner is asked, once the sale lets the buyer in."""
+        sale = facts.get("sale:" + sale_id)
+        if not isinstance(sale, SaleTerms):
+            return Refused(code="sale_unknown")
+        if now_ms < sale.opens_at_ms:
+            return Refused(code="sale_not_open")
+        order = read.order
+        if order.sku_id not in sale.prices:
+            known = isinstance(facts.get("sku:" + order.sku_id), Offer)
+            return Refused(code="sku_not_on_sale" if known else "sku_unknown", params={"sku_id": order.sku_id})
+        nonce, expires_ms = "", 0
+        if order.ticket is not None:
+            # Whether it is too old is the owner's word: a retry after its end must still get its first answer.
+            oldest_ms = max(0, now_ms - self._hold_ms)
+            ticket = tickets.verify(self._keys, order.ticket, user_id=user_id, sale_id=sale_id, at_ms=oldest_ms)
+            if isinstance(ticket, Refused):
+                return ticket
+            nonce, expires_ms = ticket.nonce, ticket.expires_at_ms
+        elif sale.ticket_required:
+            return Refused(code="ticket_missing")
+        elif sale.rate_per_s and not self._sale_rate(sale).take(sale_id):
+            return Refused(code="rate_limited")
+        return PlaceOrder(
+            order_id=order_id(now_ms, self._shard_of("order", user_id), self._services.rng.getrandbits(40)),
+            lines=read.lines,
+            sale_id=sale_id,
+            ticket_nonce=nonce,
+            ticket_expires_ms=expires_ms,
+            expected_total=order.expected_total,
+            hold_ms=self._hold_ms,
+        )
+
+    def _sale_rate(self, sale: SaleTerms) -> Rate:
+        """This replica's share of the sale's rate."""
+        known = self._sale_rates.get(sale.sale_id)
+        if known is None or known[0] != sale.rate_per_s:
+            share = sale.rate_per_s / self._replicas
+            known = self._sale_rates[sale.sale_id] = (sale.rate_per_s, Rate(self._clock.monotonic_ms, share, max(1.0, share)))
+        return known[1]
+
+    def _reply(self, answer: Answer, sku_id: str, parts: int, request: Request) -> Reply:
+        view = answer.reply
+        if isinstance(view, OrderView) and not answer.code:
+            return json_reply(201, placed_body(view, answer))
+        if answer.code == "sold_out":
+            self._sold_out.told(sku_id, parts)
+            return problem_reply("sold_out", language=request.language)
+        if not answer.code:
+            raise Refusal("internal_error")
+        return refusal_reply(answer, request.language)
+
+
+def placed_body(view: OrderView, answer: Answer) -> bytes:
+    """The order as JSON. Every value is of our own making, in characters that JSON takes as they are."""
+    return (
+        f'{{"order_id":"{view.order_id}","status":"{view.status}",'
+        f'"total":{{"amount":{view.total.amount},"currency":"{view.total.currency}"}},'
+        f'"expires_at":"{timestamp(view.expires_at_ms)}","position":"{answer.shard}:{answer.seq}"}}'
+    ).encode()
