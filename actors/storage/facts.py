@@ -1,10 +1,11 @@
 """Prices, sales and coupons out of the tables, for everybody who keeps them in memory."""
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
 
-from actors.storage.connect import known
+from actors.storage.connect import known, open_pool
 from schemas.offer import CouponTerms, Fact, Offer, SaleTerms
 
 OFFERS: Final = "SELECT sku_id, product_id, price_minor, currency, on_shelf, parts, version FROM sku WHERE sku_id = ANY($1)"
@@ -26,10 +27,24 @@ _PRICES: Final = msgspec.json.Decoder(dict[str, int])
 
 
 class PostgresFacts:
-    """Implements ``actors.ports.peers.FactSource`` on a pool."""
+    """Implements ``actors.ports.peers.FactSource`` on a pool, or on a small one of its own when it is given an address."""
 
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
+    def __init__(self, source: Any) -> None:
+        self._url = source if isinstance(source, str) else ""
+        self._pool: Any = None if self._url else source
+        self._opening = asyncio.Lock()
+
+    async def _opened(self) -> Any:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await open_pool(self._url, size=2)
+        return self._pool
+
+    async def close(self) -> None:
+        """Close the pool, if it is its own."""
+        if self._url and self._pool is not None:
+            await self._pool.close()
+            self._pool = None
 
     async def load(self, names: list[str]) -> dict[str, Fact]:
         """See the port. A name of another form is absent, as one that does not exist."""
@@ -42,7 +57,8 @@ class PostgresFacts:
 
     async def _load(self, wanted: dict[str, list[str]]) -> dict[str, Fact]:
         found: dict[str, Fact] = {}
-        async with self._pool.acquire() as connection:
+        pool = self._pool or await self._opened()
+        async with pool.acquire() as connection:
             if wanted["sku"]:
                 found |= {"sku:" + row["sku_id"]: offer_of(row) for row in await connection.fetch(OFFERS, wanted["sku"])}
             if wanted["sale"]:
@@ -53,9 +69,10 @@ class PostgresFacts:
 
     async def changed(self, since: int) -> tuple[int, list[str]]:
         """See the port. Whoever knows nothing yet (``since`` below 0) is told the newest version alone."""
+        pool = self._pool or await known(self._opened())
         if since < 0:
-            return await known(self._pool.fetchval(NEWEST)), []
-        rows = await known(self._pool.fetch(NEWS, since))
+            return await known(pool.fetchval(NEWEST)), []
+        rows = await known(pool.fetch(NEWS, since))
         return max((row["version"] for row in rows), default=since), [row["name"] for row in rows]
 
 
