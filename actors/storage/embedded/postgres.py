@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from actors.storage.embedded.messages import say
-from actors.storage.embedded.process import HOST, EmbeddedServer, Progress, ServerError
+from actors.storage.embedded.process import EmbeddedServer, Progress, ServerError
+from actors.storage.embedded.traces import HOST
 
 USER: Final = "stampede"
 DATABASE: Final = "stampede"

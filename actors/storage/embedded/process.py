@@ -11,7 +11,6 @@ import os
 import random
 import secrets
 import signal
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -26,8 +25,8 @@ import psutil
 
 from actors.storage.embedded.account import Account, copy_of, may_run, server_account
 from actors.storage.embedded.messages import say
+from actors.storage.embedded.traces import ServerState, is_free, read_state, started_at, watch, write_private
 
-HOST: Final = "127.0.0.1"
 PORTS: Final = range(20_000, 30_000)
 """Below what Linux hands out to outgoing connections, above what Ray and most servers use."""
 PORT_TRIES_MAX: Final = 5
@@ -39,22 +38,11 @@ STOP_S_MAX: Final = 30
 LOG_BYTES_MAX: Final = 16 << 20
 TAIL_LINES: Final = 15
 
-WATCH: Final = 'read -r _; [ -n "$2" ] && [ "$(cut -d" " -f22 /proc/$1/stat 2>/dev/null)" != "$2" ] || kill -"$3" "$1" 2>/dev/null'
-"""Waits for the end of its input, which is the end of our process; then stops server $1, if it is still the one started at $2."""
-
 Progress = Callable[[str], None]
 
 
 class ServerError(Exception):
     """An embedded server cannot do what was asked. The text says why and what to do."""
-
-
-class ServerState(msgspec.Struct, frozen=True, kw_only=True):
-    """``server.json``: the port to come back to, and the process that last served (``started`` tells a reused pid)."""
-
-    port: int = 0
-    pid: int = 0
-    started: str = ""
 
 
 def silent(_text: str) -> None:
@@ -129,8 +117,8 @@ class EmbeddedServer(ABC):
     @classmethod
     def running_url(cls, directory: Path) -> str | None:
         """The address of the server that runs in ``directory``, whoever started it; None when none does."""
-        state = _read_state(directory / "server.json")
-        if not state.pid or _started(state.pid) != state.started:
+        state = read_state(directory / "server.json")
+        if not state.pid or started_at(state.pid) != state.started:
             return None
         return cls._url(state.port, (directory / "password").read_text().strip())
 
@@ -251,11 +239,11 @@ class EmbeddedServer(ABC):
 
     def _choose_port(self) -> int:
         if self._fixed_port is not None:
-            if not _is_free(self._fixed_port):
+            if not is_free(self._fixed_port):
                 raise ServerError(say("port_busy", name=self.name, port=self._fixed_port))
             return self._fixed_port
-        remembered = _read_state(self.directory / "server.json").port
-        return next(port for port in (remembered, *random.sample(PORTS, len(PORTS))) if port and _is_free(port))
+        remembered = read_state(self.directory / "server.json").port
+        return next(port for port in (remembered, *random.sample(PORTS, len(PORTS))) if port and is_free(port))
 
     def _launch(self, port: int) -> int:
         """Start the process and its watcher; the length of the log before that."""
@@ -267,15 +255,15 @@ class EmbeddedServer(ABC):
             self._process = subprocess.Popen(
                 command, cwd=self.data, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, **self.account.popen_options()
             )
-        started = _started(self._process.pid)
-        self._watcher = _watch(self._process.pid, started, self.signals["fast"])
+        started = started_at(self._process.pid)
+        self._watcher = watch(self._process.pid, started, self.signals["fast"])
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(text)
             self._process.stdin.close()
         except BrokenPipeError:
             pass  # it has ended already; the log says why
-        _write_private(self.directory / "server.json", msgspec.json.encode(ServerState(port=port, pid=self._process.pid, started=started)))
+        write_private(self.directory / "server.json", msgspec.json.encode(ServerState(port=port, pid=self._process.pid, started=started)))
         return seen
 
     def _wait_until_ready(self, port: int, seen: int, on_progress: Progress) -> bool:
@@ -311,7 +299,7 @@ class EmbeddedServer(ABC):
     def _password(self) -> str:
         path = self.directory / "password"
         if not path.exists():
-            _write_private(path, secrets.token_urlsafe(24).encode())
+            write_private(path, secrets.token_urlsafe(24).encode())
         return path.read_text().strip()
 
     def _set_aside(self, path: Path, on_progress: Progress) -> None:
@@ -357,49 +345,3 @@ def _signal_and_wait(process: subprocess.Popen[bytes], number: signal.Signals) -
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def _watch(pid: int, started: str, number: signal.Signals) -> subprocess.Popen[bytes]:
-    ticks = started if Path("/proc/self/stat").exists() else ""
-    command = ["/bin/sh", "-c", WATCH, "watch", str(pid), ticks, str(int(number))]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True
-    )
-
-
-def _started(pid: int) -> str:
-    """When a process was started, in a form that a later process of the same number does not share; empty when there is none."""
-    try:
-        if Path("/proc/self/stat").exists():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-            return "" if fields[0] in "ZX" else fields[19]
-        return str(psutil.Process(pid).create_time())
-    except (OSError, psutil.Error):
-        return ""
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
-
-
-def _read_state(path: Path) -> ServerState:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ServerState)
-    except (OSError, msgspec.DecodeError):
-        return ServerState()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Replace ``path`` at once by a file that only we may read."""
-    partial = path.with_name(path.name + ".partial")
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from actors.storage.embedded.messages import say
-from actors.storage.embedded.process import HOST, EmbeddedServer, Progress, ServerError
+from actors.storage.embedded.process import EmbeddedServer, Progress, ServerError
+from actors.storage.embedded.traces import HOST
 
 ANSWER_S_MAX: Final = 1.0
 MEMORY_MAX: Final = "256mb"
