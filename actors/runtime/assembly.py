@@ -21,7 +21,7 @@ from actors.ports.transport import Transport
 from actors.runtime.heartbeat import BEAT_S, Pulse
 from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
-from actors.storage.connect import CONNECT_TIMEOUT_S, check_durable
+from actors.storage.connect import CONNECT_TIMEOUT_S, check_durable, open_pool
 from actors.storage.facts import PostgresFacts
 from actors.storage.journal import PostgresJournal
 from actors.storage.migrate import Cluster, found_cluster
@@ -55,7 +55,7 @@ class HostProcess:
         self._clock = DatabaseClock()
         self._board = PostgresBoard(settings.database_url, name, node=node, lease_ms=settings.lease_ms)
         self._journal = PostgresJournal(settings.database_url, name)
-        self._facts = PostgresFacts(settings.database_url)
+        self._pool: Any = None
         self._gateway = gateway_of(settings)
         self._pulse: Pulse | None = None
         self._tasks: list[asyncio.Task[Any]] = []
@@ -69,7 +69,9 @@ class HostProcess:
         sharding = Sharding(cluster.hash_secret, cluster.shard_count)
         peers = ClientPeers(Client(sharding, self._transport, self._board, self._clock, random.Random()), self._clock)
         effects = GatewayEffects(self._gateway)
-        self.host = Host(self.name, sharding, self._journal, self._facts, peers, effects, self._clock, limits_of(self._settings))
+        self._pool = await open_pool(str(self._settings.database_url), size=2)
+        facts = PostgresFacts(self._pool)
+        self.host = Host(self.name, sharding, self._journal, facts, peers, effects, self._clock, limits_of(self._settings))
         self.door = Door(self.host)
         await self._board.join(self.name, self.name)
         if self._settings.watchdog_ms:
@@ -130,6 +132,7 @@ class HostProcess:
         if self._pulse is not None:
             self._pulse.end()
         await self._gateway.close()
+        self._pool.terminate()
         await self._journal.close()
         await self._board.close()
 

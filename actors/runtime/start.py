@@ -78,6 +78,11 @@ def start_runtime(settings: Settings) -> Any:
     return coordinator
 
 
+def stop_ray() -> None:
+    """End the Ray that was started here; a cluster that was joined goes on."""
+    ray.shutdown()
+
+
 def stop_runtime() -> None:
     """Stop the hosts cleanly, then the actors."""
     try:

@@ -1,0 +1,241 @@
+"""``stampede up``: everything on one machine, in the foreground, until Ctrl-C."""
+
+import asyncio
+import contextlib
+import fcntl
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from rich.console import Console
+
+from schemas.settings import Settings
+
+READY_S: Final = 60.0
+
+Progress = Callable[[str], None]
+
+
+class CannotStart(Exception):
+    """Why, and the way out, in one sentence."""
+
+
+def up(settings: Settings) -> int:
+    """Start, print the addresses, wait for Ctrl-C or SIGTERM, stop cleanly. Answers the exit code."""
+    console = Console(stderr=True, highlight=False)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with contextlib.ExitStack() as stack:
+            settings = _start(settings, stack, console, stop)
+            if not stop.is_set():
+                _announce(settings, console)
+            while not stop.wait(0.5):
+                continue
+            console.print("Stopping: requests are finished, shards handed over, servers closed.")
+        return 0
+    except CannotStart as error:
+        console.print(f"[bold red]{error}[/]")
+        return 1
+
+
+def _start(settings: Settings, stack: contextlib.ExitStack, console: Console, stop: threading.Event) -> Settings:
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}")
+
+    steps: list[Callable[[Settings], Settings]] = [
+        lambda current: _take_directory(current, stack),
+        lambda current: _check_ports(current),
+        lambda current: _servers(current, stack, tell),
+        lambda current: asyncio.run(_prepare_database(current, tell)),
+        lambda current: _simulator(current, stack, tell),
+        lambda current: _cluster(current, stack, tell),
+        lambda current: _storefront(current, stack, tell),
+        lambda current: asyncio.run(_finish_shop(current, tell)),
+    ]
+    for step in steps:
+        if stop.is_set():
+            break
+        settings = step(settings)
+    return settings
+
+
+def _take_directory(settings: Settings, stack: contextlib.ExitStack) -> Settings:
+    """One copy per data directory. The lock ends with its process, so a crashed run leaves none behind."""
+    settings.data_path.mkdir(parents=True, exist_ok=True)
+    lock = stack.enter_context((settings.data_path / "up.lock").open("a+"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotStart(
+            f"Another copy is running in {settings.data_path}. Stop it, or set STAMPEDE_DATA_DIR to another directory and other ports."
+        ) from None
+    return settings
+
+
+def _check_ports(settings: Settings) -> Settings:
+    wanted = {"STAMPEDE_INGRESS_PORT": settings.ingress_port, "STAMPEDE_DIRECT_PORT": settings.direct_port}
+    if settings.stripe_url is None:
+        wanted["STAMPEDE_SIMULATOR_PORT"] = settings.simulator_port
+    for name, port in wanted.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as error:
+                raise CannotStart(f"Port {port} on {settings.host} is taken ({error.strerror}). Free it, or set {name} to another one.") from error
+    return settings
+
+
+def _servers(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
+    """The embedded servers, unless URLs name real ones."""
+    from actors.storage.embedded import EmbeddedPostgres, EmbeddedValkey, ServerError
+
+    try:
+        if settings.database_url is None:
+            tell("starting PostgreSQL")
+            postgres = EmbeddedPostgres(settings.data_path / "postgres")
+            stack.callback(postgres.stop)
+            settings = msgspec.structs.replace(settings, database_url=postgres.start(tell))
+        if settings.redis_url is None:
+            tell("starting Valkey")
+            valkey = EmbeddedValkey(settings.data_path / "valkey")
+            stack.callback(valkey.stop)
+            settings = msgspec.structs.replace(settings, redis_url=valkey.start(tell))
+    except ServerError as error:
+        raise CannotStart(str(error)) from error
+    return settings
+
+
+async def _prepare_database(settings: Settings, tell: Progress) -> Settings:
+    import asyncpg
+
+    from actors.domain.sharding import Sharding
+    from actors.storage.connect import LOST, UnsafeDatabase, check_durable
+    from actors.storage.migrate import found_cluster, migrate
+    from actors.storage.seed import demo_shop, small_shop
+    from actors.storage.shop import is_empty, load_shop
+
+    try:
+        connection = await asyncpg.connect(settings.database_url, timeout=10)
+    except LOST as error:
+        raise CannotStart(f"PostgreSQL cannot be reached: {error}. Check STAMPEDE_DATABASE_URL.") from error
+    try:
+        await check_durable(connection)
+        for name in await migrate(connection):
+            tell(f"migrated {name}")
+        cluster = await found_cluster(connection, settings.shard_count)
+        if settings.shop != "none" and await is_empty(connection):
+            tell(f"loading the {settings.shop} shop")
+            shop = demo_shop() if settings.shop == "demo" else small_shop(1)
+            await load_shop(connection, Sharding(cluster.hash_secret, cluster.shard_count), shop, tell)
+    except (UnsafeDatabase, ValueError) as error:
+        raise CannotStart(str(error)) from error
+    finally:
+        await connection.close()
+    return settings
+
+
+def _simulator(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
+    """The payment provider's simulator, unless a real one is set."""
+    if settings.stripe_url is not None:
+        return settings
+    tell("starting the payment simulator")
+    command = [
+        sys.executable, "-m", "actors.testing.stripe_simulator",
+        "--port", str(settings.simulator_port),
+        "--webhook-url", f"http://{settings.host}:{settings.direct_port}/v1/hooks/stripe",
+        "--secret", settings.stripe_webhook_secret,
+        "--state", str(settings.data_path / "simulator.json"),
+    ]  # fmt: skip
+    log = stack.enter_context((settings.data_path / "simulator.log").open("ab"))
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    stack.callback(_end, process)
+    return settings
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _cluster(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
+    from actors.runtime.config import short_directory
+    from actors.runtime.start import RayStartFailed, start_ray, start_runtime, stop_ray, stop_runtime
+    from serve.app import prepare_environment
+
+    tell("starting Ray")
+    prepare_environment(settings)
+    # A crashed run may have left sockets behind; nobody listens on them.
+    for left in short_directory(settings).glob("*.sock"):
+        left.unlink(missing_ok=True)
+    stack.callback(stop_ray)
+    try:
+        start_ray(settings, tell)
+    except RayStartFailed as error:
+        raise CannotStart(str(error)) from error
+    tell("starting the shard hosts")
+    stack.callback(stop_runtime)
+    start_runtime(settings)
+    return settings
+
+
+def _storefront(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
+    from actors.runtime.config import FILE
+    from serve.app import start_serve, stop_serve
+
+    tell("starting the storefront")
+    stack.callback(stop_serve)
+    start_serve(settings, str(settings.data_path / FILE))
+    deadline = time.monotonic() + READY_S
+    for port in (settings.direct_port, settings.ingress_port):
+        while not _answers(f"http://{settings.host}:{port}/readyz"):
+            if time.monotonic() > deadline:
+                raise CannotStart(f"The storefront on port {port} is not ready after {READY_S:.0f} s. See {settings.data_path} for logs.")
+            time.sleep(0.1)
+    return settings
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+async def _finish_shop(settings: Settings, tell: Progress) -> Settings:
+    from actors.storage.shop import configure_quotas
+    from serve.cli.door import open_client
+
+    async with open_client(settings) as client:
+        count = await configure_quotas(client, settings)
+    if count:
+        tell(f"{count} coupons are ready")
+    return settings
+
+
+def _announce(settings: Settings, console: Console) -> None:
+    host = settings.host
+    rows = [
+        ("shop, through Serve", f"http://{host}:{settings.ingress_port}"),
+        ("shop, direct", f"http://{host}:{settings.direct_port}"),
+        ("API, browsable", f"http://{host}:{settings.direct_port}/docs"),
+        ("metrics", f"http://{host}:{settings.direct_port}/metrics"),
+    ]
+    console.print("\n[bold green]Stampede is up.[/]  Ctrl-C stops it; the data stays in " + str(settings.data_path))
+    for name, url in rows:
+        console.print(f"  {name:<20} {url}")

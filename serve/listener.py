@@ -1,0 +1,179 @@
+"""The direct listener: one listening socket a node, shared by the node's replicas.
+
+Serve's ingress works wherever Serve does and costs a proxy; a client of this machine's address can
+do without it. The socket is the node's (``serve.listening_socket``).
+
+A draining replica stops accepting, answers what it has with ``Connection: close``, and ends when
+its connections are gone or its patience is.
+"""
+
+import asyncio
+import socket
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from serve.listening_socket import BACKLOG
+
+CONNECTIONS_MAX: Final = 10_000
+"""Open connections of one replica; the next is told 503 and closed."""
+
+HEADER_BYTES_MAX: Final = 32 * 1024
+HEADER_S_MAX: Final = 10.0
+"""A client that takes longer for its headers is not one (slow-loris)."""
+
+MESSAGE_S_MAX: Final = 30.0
+"""The same for a whole request with its body."""
+
+KEEP_ALIVE_S: Final = 60
+SWEEP_S: Final = 1.0
+DRAIN_S: Final = 10.0
+IDLE_DRAIN_S: Final = 2.0
+"""A kept-alive connection that asks nothing for this long while its replica drains is closed."""
+
+_FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class _Protocol(HttpToolsProtocol):
+    """Uvicorn's protocol with bounds on connections, header size and time."""
+
+    listener: "DirectListener"
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._header_bytes = 0
+        self._in_header = True
+        self._since_s = self.loop.time()
+        if len(self.connections) > CONNECTIONS_MAX:
+            transport.write(_FULL)
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_header:
+            self._header_bytes += len(data)
+            if self._header_bytes > HEADER_BYTES_MAX + 65_536:
+                self._refuse_header()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._in_header = True
+        self._header_bytes = 0
+        self._since_s = self.loop.time()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_header = False
+        if sum(len(name) + len(value) for name, value in self.headers) > HEADER_BYTES_MAX:
+            self._refuse_header()
+            return
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._since_s = 0.0
+        super().on_message_complete()
+
+    def _refuse_header(self) -> None:
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()
+
+    def overdue(self, now_s: float) -> bool:
+        """True when a request has been on its way for too long."""
+        if not self._since_s:
+            return False
+        return now_s - self._since_s > (HEADER_S_MAX if self._in_header else MESSAGE_S_MAX)
+
+    def is_idle(self) -> bool:
+        """True when no request is being answered and none has begun to arrive."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
+
+
+class DirectListener:
+    """Serves an ASGI app on the node's shared socket. ``in_flight`` is its load."""
+
+    def __init__(self, app: Any, shared: socket.socket) -> None:
+        self._app = app
+        self._shared = shared
+        self._state = ServerState()
+        self._server: asyncio.AbstractServer | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self.draining = False
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being answered."""
+        return len(self._state.tasks)
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._state.connections)
+
+    @property
+    def serving(self) -> bool:
+        """True while connections are accepted."""
+        return self._server is not None and self._server.is_serving()
+
+    async def start(self) -> None:
+        """Begin to accept."""
+        config = Config(
+            self._answer,
+            http=_Protocol,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+        config.load()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Protocol(config, self._state, {}), sock=self._shared, backlog=BACKLOG, start_serving=True
+        )
+        self._sweeper = asyncio.ensure_future(self._sweep())
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.draining:
+            await self._app(scope, receive, _closing(send))
+        else:
+            await self._app(scope, receive, send)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self._state.connections):
+                if isinstance(connection, _Protocol) and connection.overdue(now_s) and connection.transport is not None:
+                    connection.transport.abort()
+
+    async def drain(self) -> None:
+        """Stop accepting, answer what is here, close. No request that was sent is cut."""
+        if self._server is None:
+            return
+        self.draining = True
+        self._server.close()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while self._state.connections and loop.time() - started < DRAIN_S:
+            await asyncio.sleep(0.02)
+            if loop.time() - started > IDLE_DRAIN_S:
+                for connection in list(self._state.connections):
+                    if isinstance(connection, _Protocol) and connection.is_idle():
+                        connection.transport.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+
+def _closing(send: Any) -> Any:
+    async def send_closing(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
+        await send(message)
+
+    return send_closing

@@ -1,0 +1,114 @@
+"""The node's listening socket: opened once, by a small keeper process, and handed to every replica.
+
+All replicas accept from one queue, so a replica that leaves takes no waiting connection with it
+(with ``SO_REUSEPORT`` its part of the queue would be reset).
+"""
+
+import array
+import fcntl
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+BACKLOG: Final = 4096
+LONELY_S: Final = 60.0
+"""The keeper ends when no replica has held on to it for this long."""
+
+
+def shared_socket(directory: Path, host: str, port: int, timeout_s: float = 10.0) -> tuple[socket.socket, socket.socket]:
+    """The node's listening socket, and the line to its keeper (hold on to it: it says that a replica lives).
+
+    Starts the keeper when there is none. OSError with a sentence when the port cannot be had.
+    """
+    path = directory / f"listener-{port}.sock"
+    deadline = time.monotonic() + timeout_s
+    started = False
+    while True:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.settimeout(2)
+            line.connect(str(path))
+            handles = array.array("i")
+            data, extra, _, _ = line.recvmsg(1, socket.CMSG_SPACE(handles.itemsize))
+            if data:
+                handles.frombytes(extra[0][2][: handles.itemsize])
+                line.settimeout(None)
+                return socket.socket(fileno=handles[0]), line
+        except OSError:
+            pass
+        line.close()
+        if time.monotonic() > deadline:
+            raise OSError(f"no listening socket on {host}:{port}: is the port taken? See {directory / f'listener-{port}.log'}")
+        if not started:
+            started = True
+            _start_keeper(directory, host, port)
+        time.sleep(0.05)
+
+
+def _start_keeper(directory: Path, host: str, port: int) -> None:
+    with (directory / f"listener-{port}.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "serve.listening_socket", str(directory), host, str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+class Keeper:
+    """Holds the listening socket and hands it to whoever asks on the node's private path."""
+
+    def __init__(self, directory: Path, host: str, port: int) -> None:
+        self._path = directory / f"listener-{port}.sock"
+        self._listening = socket.create_server((host, port), backlog=BACKLOG)
+        self._held = 0
+        self._lonely_since = time.monotonic()
+
+    def run(self) -> None:
+        """Until nobody has held on for ``LONELY_S``."""
+        self._path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+            door.bind(str(self._path))
+            self._path.chmod(0o600)
+            door.listen(64)
+            door.settimeout(1)
+            while self._held or time.monotonic() - self._lonely_since < LONELY_S:
+                try:
+                    line, _ = door.accept()
+                except TimeoutError:
+                    continue
+                threading.Thread(target=self._hand_over, args=(line,), daemon=True).start()
+        self._path.unlink(missing_ok=True)
+
+    def _hand_over(self, line: socket.socket) -> None:
+        self._held += 1
+        try:
+            handle = array.array("i", [self._listening.fileno()])
+            line.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handle)])
+            line.recv(1)
+        except OSError:
+            pass
+        finally:
+            line.close()
+            self._held -= 1
+            self._lonely_since = time.monotonic()
+
+
+def main() -> None:
+    """The keeper's process; a second one of the same port ends at once."""
+    directory, host, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    with (directory / f"listener-{port}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        Keeper(directory, host, port).run()
+
+
+if __name__ == "__main__":
+    main()
