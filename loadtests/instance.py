@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -66,7 +66,12 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShopCopy:
-    """A context: inside it the shop answers on ``direct_port`` and ``ingress_port``. The data in ``folder`` survive it."""
+    """A context: inside it the shop answers on ``direct_port`` and ``ingress_port``. The data in ``folder`` survive it.
+
+    program: the command that runs the shop.
+    """
+
+    program: ClassVar[tuple[str, ...]] = (str(Path(sys.executable).with_name("stampede")),)
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +121,7 @@ class ShopCopy:
 
     def attempt(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``stampede ARGUMENTS`` to its end, whatever that is."""
-        call = [str(Path(sys.executable).with_name("stampede")), *arguments]
+        call = [*self.program, *arguments]
         return subprocess.run(call, env=self._environment, capture_output=True, text=True, timeout=COMMAND_S, check=False)
 
     def seed(self, users: int) -> None:
@@ -126,10 +131,9 @@ class ShopCopy:
 
     def open_sale(self, *, stock: int, limit: int, price: int = 1999) -> Sale:
         """A new open sale."""
-        sku_id = self.any_sku()
-        options = ["--sku", sku_id, "--stock", str(stock), "--limit", str(limit), "--price", str(price)]
+        options = ["--sku", self.any_sku(), "--stock", str(stock), "--limit", str(limit), "--price", str(price)]
         printed = self.command("sale", "create", *options, "--json")
-        return Sale(sale_id=_first_id("sal", printed), sku_id=sku_id)
+        return Sale(sale_id=_first_id("sal", printed), sku_id=_first_id("sku", printed + options[1]))
 
     def any_sku(self) -> str:
         """An article of the shop, found as a customer would find it."""
@@ -177,7 +181,7 @@ class ShopCopy:
         return system_of(roots, self.mark)
 
     def _up(self) -> None:
-        command = [str(Path(sys.executable).with_name("stampede")), "up"]
+        command = [*self.program, "up"]
         with (self.folder / "up.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._environment | {MARK: self.mark}, stdout=log, stderr=log, start_new_session=True
@@ -227,11 +231,16 @@ def _lags(value: Any, inside: bool) -> Iterator[float]:
             return
 
 
+def ids_in(prefix: str, text: str) -> list[str]:
+    """The ids with this prefix in a JSON text, in order, each once; names of fields (``sku_id``) are none."""
+    return list(dict.fromkeys(re.findall(rf"\b{prefix}_[A-Za-z0-9_.\-]++(?!\"\s*:)", text)))
+
+
 def _first_id(prefix: str, text: str) -> str:
-    match = re.search(rf"\b{prefix}_[A-Za-z0-9_.\-]+", text)
-    if match is None:
+    found = ids_in(prefix, text)
+    if not found:
         raise RuntimeError(f"no {prefix}_ id in: {text[:400]}")
-    return match.group()
+    return found[0]
 
 
 def _ready(url: str) -> bool:

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from loadtests.instance import LOOPBACK, Sale, ShopCopy
+from loadtests.instance import LOOPBACK, Sale, ShopCopy, ids_in
 from loadtests.reconcile import Acknowledged, Differences, Row, compare, rows_of
 from loadtests.scenario import FOLDER, Scenario, load, names
 
@@ -146,10 +145,9 @@ def _locust(shop: ShopCopy, name: str, scenario: Scenario, seed: int, sale: Sale
 
 def _articles(shop: ShopCopy) -> tuple[list[str], list[str]]:
     listed = shop.get(f"/v1/products?limit={ARTICLES_MAX}")
-    products = list(dict.fromkeys(re.findall(r"\bprd_[A-Za-z0-9_.\-]+", listed)))
-    skus = list(dict.fromkeys(re.findall(r"\bsku_[A-Za-z0-9_.\-]+", listed)))
+    products, skus = ids_in("prd", listed), ids_in("sku", listed)
     for product in products if not skus else ():
-        skus += re.findall(r"\bsku_[A-Za-z0-9_.\-]+", shop.get(f"/v1/products/{product}"))
+        skus += ids_in("sku", shop.get(f"/v1/products/{product}"))
     if not products or not skus:
         raise RuntimeError("the shop shows no articles")
     return products, list(dict.fromkeys(skus))
