@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: pools, the owners' own connection, and what the server must promise."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -42,20 +42,16 @@ async def check_durable(connection: Any) -> None:
 class Link:
     """One connection of one's own, reopened when it breaks. Not for two statements at once."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, settings: Mapping[str, str] = {}) -> None:
         self._url = url
-        self._name = name
+        self._settings = {"idle_in_transaction_session_timeout": "1000", "application_name": f"stampede {name}", **settings}
         self._connection: Any = None
 
     async def run(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Do something with the connection. StorageUnknown when the server was lost: it may have happened."""
         try:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(
-                    self._url,
-                    timeout=CONNECT_TIMEOUT_S,
-                    server_settings={"idle_in_transaction_session_timeout": "1000", "application_name": f"stampede {self._name}"},
-                )
+                self._connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S, server_settings=self._settings)
             return await work(self._connection)
         except LOST as error:
             self.terminate()

@@ -27,8 +27,9 @@ CREATE TABLE payment (
     provider_id text NOT NULL DEFAULT '',
     refund_id text NOT NULL DEFAULT '',
     started_at_ms bigint NOT NULL,
+    shard smallint NOT NULL,
     updated_seq bigint NOT NULL
-);
+) WITH (fillfactor = 80);
 CREATE INDEX payment_by_order ON payment (order_id);
 
 CREATE TABLE stock_level (

@@ -1,0 +1,31 @@
+"""Sessions that ended before their time: replicas refuse their access tokens without asking anybody."""
+
+from typing import Any, ClassVar, Final
+
+from actors.storage.projections.projection import Fact, Statement
+from schemas.sessions import SessionsEnded
+
+INSERT_REVOKED: Final = """
+INSERT INTO revoked_session (session_id, revoked_at_ms)
+SELECT * FROM unnest($1::text[], $2::bigint[])
+ON CONFLICT (session_id) DO NOTHING
+"""
+
+
+class SessionsProjection:
+    """Fills ``revoked_session``: logged out, all at once, replaced by newer logins, or stolen. Expired ones end by themselves."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("sessions",)
+    tables: ClassVar[tuple[str, ...]] = ("revoked_session",)
+    after_swap: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        self._ended: list[tuple[str, int]] = []
+
+    def fold(self, fact: Fact, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, SessionsEnded) and event.reason != "expired":
+                self._ended.extend((session_id, event.at_ms) for session_id in event.session_ids)
+
+    def statements(self) -> list[Statement]:
+        return [Statement(INSERT_REVOKED, tuple(zip(*self._ended, strict=True)))] if self._ended else []
