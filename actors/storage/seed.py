@@ -50,8 +50,12 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     coupons: pl.DataFrame
 
 
-def demo_shop(year: int = DATA_YEAR) -> Shop:
-    """The demo shop: 92,331 products, one SKU each, and 27 coupons that are valid around ``year``. The same every time."""
+def demo_shop(year: int | None = None) -> Shop:
+    """The demo shop: 92,331 products, one SKU each, and 27 coupons. The same every time for the same ``year``.
+
+    ``year`` is where the coupons' dates lie, so that some are valid when the shop is tried; None is the present one.
+    """
+    year = year or datetime.now(UTC).year
     listed = _listed(_read("products"), _prices())
     return Shop(products=_demo_products(listed), skus=_demo_skus(listed), coupons=_demo_coupons(year))
 

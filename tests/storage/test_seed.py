@@ -92,6 +92,11 @@ def test_every_campaign_is_a_coupon_in_the_year_that_is_asked_for(demo: Shop) ->
     assert (amounts["min_total"] == amounts["value"] * 2).all()
 
 
+def test_without_a_year_some_coupon_is_valid_now() -> None:
+    now = datetime.now(UTC)
+    assert demo_shop().coupons.filter(pl.col("starts_at") <= now, pl.col("ends_at") > now).height > 0
+
+
 def test_a_shop_is_the_same_every_time(demo: Shop) -> None:
     again = demo_shop(2026)
     assert again.products.equals(demo.products)
@@ -102,7 +107,7 @@ def test_a_shop_is_the_same_every_time(demo: Shop) -> None:
 
 
 def test_both_shops_have_the_same_columns() -> None:
-    small, demo = small_shop(1), demo_shop()
+    small, demo = small_shop(1), demo_shop(2017)
     assert small.products.schema == demo.products.schema
     assert small.skus.schema == demo.skus.schema
     assert small.coupons.schema == demo.coupons.schema
