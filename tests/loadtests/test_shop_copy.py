@@ -15,6 +15,8 @@ from loadtests.processes import system_of
 
 OPTIONS = Options(seconds=1.0, warm_s=1.0, connections=8, users=50, idle_s=0.1, browse_per_s=20.0, limit_each=100_000)
 
+STEAL = "DELETE FROM orders WHERE order_id = (SELECT min(order_id) FROM orders WHERE sale_id = $1)"
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopCopy]:
@@ -91,7 +93,7 @@ def test_an_acknowledged_order_that_the_tables_lost_is_found(shop: ShopCopy, mon
 
     async def steal() -> None:
         connection = await asyncpg.connect(shop.database_url)
-        await connection.execute("DELETE FROM orders WHERE order_id = (SELECT min(order_id) FROM orders)")
+        await connection.execute(STEAL, sale.sale_id)
         await connection.close()
 
     def fault(copy: ShopCopy, number: int) -> str:
