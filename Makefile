@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := $(wildcard actors loadtests pipelines schemas serve)
+PACKAGES = $(sort $(foreach package,actors loadtests pipelines schemas serve,$(shell find $(package) -name '*.py' 2>/dev/null | head -n 1 | cut -d/ -f1)))
 PYTEST_ARGS ?=
 
 IN_RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (3, 14))
