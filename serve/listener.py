@@ -122,7 +122,11 @@ class DirectListener:
         config = Config(
             self._answer,
             http=_Protocol,
+            interface="asgi3",
+            ws="none",
             lifespan="off",
+            # X-Forwarded-For is the application's to judge.
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -38,7 +38,7 @@ def read_config(path: str) -> Settings:
 def short_directory(settings: Settings) -> Path:
     """Sockets of this copy: a path of some hundred characters at most, so not below a deep data directory; this user's alone."""
     mark = hashlib.blake2b(str(settings.data_path).encode(), digest_size=4).hexdigest()
-    path = Path(tempfile.gettempdir()) / f"stampede-{os.getuid()}-{mark}"
+    path = Path(tempfile.gettempdir()) / f"st-{os.getuid()}-{mark}"
     path.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_uid != os.getuid():
         raise PermissionError(f"{path} belongs to another user; remove it, or set TMPDIR to a directory of your own")

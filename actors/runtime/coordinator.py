@@ -16,7 +16,7 @@ from actors.runtime.logs import configure_logs
 from actors.runtime.options import NAMESPACE, SHARD_HOST
 from actors.runtime.shard_host import ShardHost
 from actors.storage.board import PostgresBoard
-from actors.storage.projections import Follower
+from actors.storage.projections.follower import Follower
 
 log = structlog.get_logger("stampede.runtime")
 
