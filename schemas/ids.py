@@ -23,6 +23,8 @@ ID_LENGTH_MAX: Final = 64
 
 _ID = re.compile(r"[a-z]{2,5}_[A-Za-z0-9_.\-]{1,58}\Z")
 _CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
+"""Two characters a step: an order number is made for every order."""
 
 
 def is_id(text: str, prefix: str) -> bool:
@@ -32,7 +34,8 @@ def is_id(text: str, prefix: str) -> bool:
 
 def base32(number: int, length: int) -> str:
     """``number`` in Crockford's base 32, ``length`` characters, most significant first (so text order is number order)."""
-    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(5 * (length - 1), -1, -5))
+    head = _CROCKFORD[(number >> 5 * (length - 1)) & 31] if length % 2 else ""
+    return head + "".join([_PAIRS[(number >> shift) & 1023] for shift in range(5 * (length - length % 2 - 2), -1, -10)])
 
 
 def unbase32(text: str) -> int:

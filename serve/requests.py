@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -68,20 +69,26 @@ class Request:
             chain = b",".join(value for name, value in self.scope["headers"] if name == b"x-forwarded-for").split(b",")
             if len(chain) >= hops and chain[-hops].strip():
                 peer = chain[-hops].strip().decode("latin-1")
-        try:
-            return "" if not peer or ip_address(peer).is_loopback else peer
-        except ValueError:
-            return peer[:64]
+        return "" if _is_here(peer) else peer[:64]
+
+
+@lru_cache(maxsize=4096)
+def _is_here(peer: str) -> bool:
+    """True for an address of this machine's loopback, and for none at all."""
+    try:
+        return not peer or ip_address(peer).is_loopback
+    except ValueError:
+        return False
 
 
 def check_head(request: Request) -> None:
     """Refusal when the head is larger or stranger than any honest client's."""
-    headers = request.scope["headers"]
-    if len(headers) > HEADERS_MAX or len(request.path) > PATH_MAX or len(request.scope.get("query_string", b"")) > PATH_MAX:
+    path = request.path
+    if len(request.scope["headers"]) > HEADERS_MAX or len(path) > PATH_MAX or len(request.scope.get("query_string", b"")) > PATH_MAX:
         raise Refusal("header_too_large")
-    if sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES_MAX:
+    if sum(map(len, request.headers.values())) > HEADER_BYTES_MAX:
         raise Refusal("header_too_large")
-    if b"\0" in request.path.encode(errors="replace") or any(0xD800 <= ord(character) <= 0xDFFF for character in request.path):
+    if "\0" in path or not (path.isascii() or path.isprintable()):
         raise Refusal("not_found")
 
 

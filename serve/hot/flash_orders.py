@@ -31,6 +31,7 @@ REMEMBERED_MAX: Final = 4096
 REMEMBERED_BYTES_MAX: Final = 200
 BURST: Final = 10
 
+_NO_TICKET: Final = ("", 0)
 _decode: Final = msgspec.json.Decoder(FlashOrder).decode
 
 
@@ -84,15 +85,24 @@ class FlashOrders:
         facts = self._facts.get(names)
         if facts is None:
             facts = await self._facts.fetch(names)
-        command = self._command(user_id, read, sale_id, facts, now_ms)
-        if isinstance(command, Refused):
-            return problem_reply(command.code, command.params, language=request.language)
+        admitted = self._admit(user_id, read.order, sale_id, facts, now_ms)
+        if isinstance(admitted, Refused):
+            return problem_reply(admitted.code, admitted.params, language=request.language)
         command_id = derived_id(user_id, b"flash", key)
         offer = facts.get(names[1])
         parts = offer.parts if isinstance(offer, Offer) else 1
         if self._sold_out.refuses(read.order.sku_id, parts, command_id):
             self._services.counters.sold_out_local += 1
             return problem_reply("sold_out", language=request.language)
+        command = PlaceOrder(
+            order_id=order_id(now_ms, self._shard_of("order", user_id), self._services.rng.getrandbits(40)),
+            lines=read.lines,
+            sale_id=sale_id,
+            ticket_nonce=admitted[0],
+            ticket_expires_ms=admitted[1],
+            expected_total=read.order.expected_total,
+            hold_ms=self._hold_ms,
+        )
         answer = await self._client.ask(
             "order", user_id, command, command_id=command_id, digest=read.digest, deadline_ms=now_ms + self._deadline_ms
         )
@@ -109,38 +119,26 @@ class FlashOrders:
             self._read[(sale_id, body)] = read
         return read
 
-    def _command(self, user_id: str, read: _Read, sale_id: str, facts: dict[str, Any], now_ms: int) -> PlaceOrder | Refused:
-        """What the buyer's owner is asked, once the sale lets the buyer in."""
+    def _admit(self, user_id: str, order: FlashOrder, sale_id: str, facts: dict[str, Any], now_ms: int) -> tuple[str, int] | Refused:
+        """Whether the sale lets the buyer in: the nonce and the end of the ticket, empty without one."""
         sale = facts.get("sale:" + sale_id)
         if not isinstance(sale, SaleTerms):
             return Refused(code="sale_unknown")
         if now_ms < sale.opens_at_ms:
             return Refused(code="sale_not_open")
-        order = read.order
         if order.sku_id not in sale.prices:
             known = isinstance(facts.get("sku:" + order.sku_id), Offer)
             return Refused(code="sku_not_on_sale" if known else "sku_unknown", params={"sku_id": order.sku_id})
-        nonce, expires_ms = "", 0
         if order.ticket is not None:
             # Whether it is too old is the owner's word: a retry after its end must still get its first answer.
             oldest_ms = max(0, now_ms - self._hold_ms)
             ticket = tickets.verify(self._keys, order.ticket, user_id=user_id, sale_id=sale_id, at_ms=oldest_ms)
-            if isinstance(ticket, Refused):
-                return ticket
-            nonce, expires_ms = ticket.nonce, ticket.expires_at_ms
-        elif sale.ticket_required:
+            return ticket if isinstance(ticket, Refused) else (ticket.nonce, ticket.expires_at_ms)
+        if sale.ticket_required:
             return Refused(code="ticket_missing")
-        elif sale.rate_per_s and not self._sale_rate(sale).take(sale_id):
+        if sale.rate_per_s and not self._sale_rate(sale).take(sale_id):
             return Refused(code="rate_limited")
-        return PlaceOrder(
-            order_id=order_id(now_ms, self._shard_of("order", user_id), self._services.rng.getrandbits(40)),
-            lines=read.lines,
-            sale_id=sale_id,
-            ticket_nonce=nonce,
-            ticket_expires_ms=expires_ms,
-            expected_total=order.expected_total,
-            hold_ms=self._hold_ms,
-        )
+        return _NO_TICKET
 
     def _sale_rate(self, sale: SaleTerms) -> Rate:
         """This replica's share of the sale's rate."""
