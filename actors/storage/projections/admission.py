@@ -16,23 +16,22 @@ TELL_STATES: Final = "UPDATE sale_state SET state = state"
 class AdmissionProjection:
     """Fills ``sale_state``."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("admission",)
+    events: ClassVar[tuple[type, ...]] = (SaleConfigured, SaleMoved)
     tables: ClassVar[tuple[str, ...]] = ("sale_state",)
     after_swap: ClassVar[tuple[str, ...]] = (TELL_STATES,)
 
     def __init__(self) -> None:
         self._states: dict[str, tuple[str, str, int, int]] = {}
 
-    def fold(self, fact: Fact, events: list[Any]) -> None:
-        for event in events:
-            match event:
-                case SaleMoved():
-                    self._states[fact.key] = (fact.key, event.state, fact.shard, fact.seq)
-                case SaleConfigured():
-                    # Terms are set only before the first opening: the sale is closed.
-                    self._states[fact.key] = (fact.key, "closed", fact.shard, fact.seq)
-                case _:
-                    pass
+    def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
+        match event:
+            case SaleMoved():
+                self._states[fact.key] = (fact.key, event.state, fact.shard, fact.seq)
+            case SaleConfigured():
+                # Terms are set only before the first opening: the sale is closed.
+                self._states[fact.key] = (fact.key, "closed", fact.shard, fact.seq)
+            case _:
+                pass
 
     def statements(self) -> list[Statement]:
         rows = sorted(self._states.values())

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from actors.domain.kinds import KINDS
 from actors.storage.projections.admission import AdmissionProjection
 from actors.storage.projections.ledger import LedgerProjection
 from actors.storage.projections.order import OrderProjection
@@ -25,3 +26,9 @@ GROUPS: Final[Mapping[str, Group]] = {
         AdmissionProjection,
     ),
 }
+
+
+def kinds_of(group: Group) -> list[str]:
+    """The kinds of entity whose records the group wants: those that write an event which one of its projections takes."""
+    taken = {event for projection in group for event in projection.events}
+    return sorted(name for name, kind in KINDS.items() if not taken.isdisjoint(kind.events))

@@ -51,7 +51,7 @@ class Entry(NamedTuple):
 class LedgerProjection:
     """Fills ``ledger_entry``."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("order",)
+    events: ClassVar[tuple[type, ...]] = (PaymentSettled, PaymentQuestioned, OrderPaid, RefundStarted, RefundDone)
     tables: ClassVar[tuple[str, ...]] = ("ledger_entry",)
     after_swap: ClassVar[tuple[str, ...]] = ()
 
@@ -59,15 +59,14 @@ class LedgerProjection:
         self._entries: list[Entry] = []
         self._refunded: list[tuple[str, int]] = []
 
-    def fold(self, fact: Fact, events: list[Any]) -> None:
-        for event in events:
-            match event:
-                case RefundDone():
-                    self._refunded.append((event.refund_id, event.at_ms))
-                case PaymentSettled() | PaymentQuestioned() | OrderPaid() | RefundStarted():
-                    self._entries.extend(postings(event, events))
-                case _:
-                    pass
+    def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
+        match event:
+            case RefundDone():
+                self._refunded.append((event.refund_id, event.at_ms))
+            case PaymentSettled() | PaymentQuestioned() | OrderPaid() | RefundStarted():
+                self._entries.extend(postings(event, turn))
+            case _:
+                pass
 
     def statements(self) -> list[Statement]:
         found = []

@@ -67,7 +67,10 @@ class _Change:
 class OrderProjection:
     """Fills ``orders``."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("order",)
+    events: ClassVar[tuple[type, ...]] = (
+        OrderPlaced, OrderStarted, OrderStepMoved, OrderConfirmed, OrderRefused, OrderClosing, OrderCancelled, OrderPaid,
+        OrderUnfulfillable, RefundDone,
+    )  # fmt: skip
     tables: ClassVar[tuple[str, ...]] = ("orders",)
     after_swap: ClassVar[tuple[str, ...]] = ()
 
@@ -75,31 +78,30 @@ class OrderProjection:
         self._placed: dict[str, list[Any]] = {}
         self._changed: dict[str, _Change] = {}
 
-    def fold(self, fact: Fact, events: list[Any]) -> None:
-        for event in events:
-            match event:
-                case OrderPlaced():
-                    self._place(fact, event, "pending_payment")
-                case OrderStarted():
-                    self._place(fact, event.draft, "placing")
-                case OrderConfirmed():
-                    self._change(fact, event.order_id, "pending_payment", None)
-                case OrderRefused():
-                    self._change(fact, event.order_id, "refused", event.code)
-                case OrderClosing():
-                    self._change(fact, event.order_id, "closing", event.reason)
-                case OrderCancelled():
-                    self._change(fact, event.order_id, "cancelled", event.reason)
-                case OrderPaid():
-                    self._change(fact, event.order_id, "paid", "")
-                case OrderUnfulfillable():
-                    self._change(fact, event.order_id, "unfulfillable", event.code)
-                case OrderStepMoved():
-                    self._move(fact, event)
-                case RefundDone():
-                    self._refund(fact, event.order_id)
-                case _:
-                    pass
+    def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
+        match event:
+            case OrderPlaced():
+                self._place(fact, event, "pending_payment")
+            case OrderStarted():
+                self._place(fact, event.draft, "placing")
+            case OrderConfirmed():
+                self._change(fact, event.order_id, "pending_payment", None)
+            case OrderRefused():
+                self._change(fact, event.order_id, "refused", event.code)
+            case OrderClosing():
+                self._change(fact, event.order_id, "closing", event.reason)
+            case OrderCancelled():
+                self._change(fact, event.order_id, "cancelled", event.reason)
+            case OrderPaid():
+                self._change(fact, event.order_id, "paid", "")
+            case OrderUnfulfillable():
+                self._change(fact, event.order_id, "unfulfillable", event.code)
+            case OrderStepMoved():
+                self._move(fact, event)
+            case RefundDone():
+                self._refund(fact, event.order_id)
+            case _:
+                pass
 
     def statements(self) -> list[Statement]:
         found = []

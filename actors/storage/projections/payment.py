@@ -44,7 +44,9 @@ _COLUMNS: Final = {"status": 3, "amount": 4, "currency": 5, "provider_id": 6, "r
 class PaymentProjection:
     """Fills ``payment``."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("order",)
+    events: ClassVar[tuple[type, ...]] = (
+        PaymentStarted, PaymentOpened, PaymentSettled, PaymentEnded, PaymentQuestioned, RefundStarted, RefundDone, RefundFailed,
+    )  # fmt: skip
     tables: ClassVar[tuple[str, ...]] = ("payment",)
     after_swap: ClassVar[tuple[str, ...]] = ()
 
@@ -52,34 +54,33 @@ class PaymentProjection:
         self._started: dict[str, list[Any]] = {}
         self._changed: dict[str, dict[str, Any]] = {}
 
-    def fold(self, fact: Fact, events: list[Any]) -> None:
-        for event in events:
-            match event:
-                case PaymentStarted():
-                    self._start(fact, event)
-                case PaymentOpened():
-                    self._change(fact, event.payment_id, status="open", provider_id=event.provider_id)
-                case PaymentSettled():
-                    self._change(
-                        fact,
-                        event.payment_id,
-                        status="paid",
-                        amount=event.amount,
-                        currency=event.currency,
-                        provider_id=event.provider_id,
-                    )
-                case PaymentEnded():
-                    self._change(fact, event.payment_id, status=event.status)
-                case PaymentQuestioned():
-                    self._change(fact, event.payment_id, status="questioned")
-                case RefundStarted():
-                    self._change(fact, event.payment_id, status="refunding", refund_id=event.refund_id)
-                case RefundDone():
-                    self._change(fact, event.payment_id, status="refunded")
-                case RefundFailed():
-                    self._change(fact, event.payment_id, status="refund_failed")
-                case _:
-                    pass
+    def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
+        match event:
+            case PaymentStarted():
+                self._start(fact, event)
+            case PaymentOpened():
+                self._change(fact, event.payment_id, status="open", provider_id=event.provider_id)
+            case PaymentSettled():
+                self._change(
+                    fact,
+                    event.payment_id,
+                    status="paid",
+                    amount=event.amount,
+                    currency=event.currency,
+                    provider_id=event.provider_id,
+                )
+            case PaymentEnded():
+                self._change(fact, event.payment_id, status=event.status)
+            case PaymentQuestioned():
+                self._change(fact, event.payment_id, status="questioned")
+            case RefundStarted():
+                self._change(fact, event.payment_id, status="refunding", refund_id=event.refund_id)
+            case RefundDone():
+                self._change(fact, event.payment_id, status="refunded")
+            case RefundFailed():
+                self._change(fact, event.payment_id, status="refund_failed")
+            case _:
+                pass
 
     def statements(self) -> list[Statement]:
         found = []

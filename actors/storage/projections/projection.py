@@ -25,16 +25,16 @@ class Statement(NamedTuple):
 class Projection(Protocol):
     """One step of one projection. A new object is made for every step, so that nothing of a failed one is left.
 
-    kinds: whose records it wants. tables: what it fills, and a rebuild fills beside.
+    events: the types of event that it wants. tables: what it fills, and a rebuild fills beside.
     after_swap: statements that a rebuild runs once its tables are the ones in use: triggers were silent until then.
     """
 
-    kinds: ClassVar[tuple[str, ...]]
+    events: ClassVar[tuple[type, ...]]
     tables: ClassVar[tuple[str, ...]]
     after_swap: ClassVar[tuple[str, ...]]
 
-    def fold(self, fact: Fact, events: list[Any]) -> None:
-        """Take the events of the next record. Whatever is raised stops the shard at this record."""
+    def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
+        """Take the next event; ``turn`` holds all events of its record. Whatever is raised stops the shard at this record."""
         ...
 
     def statements(self) -> list[Statement]:

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Final, assert_never
 
 from actors.storage.projections.projection import Fact, Statement
-from schemas.quota import QuotaAsked, QuotaClaimed, QuotaConfigured, QuotaGivenBack, QuotaKept, QuotaRedeemed
+from schemas.quota import QuotaClaimed, QuotaConfigured, QuotaGivenBack, QuotaRedeemed
 
 ADD_QUOTAS: Final = """
 INSERT INTO quota_level AS q (coupon_id, total, claimed, redeemed)
@@ -21,7 +21,7 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS r (coupon_i
 WHERE q.coupon_id = r.coupon_id AND r.total IS NULL
 """
 
-QuotaEvent = QuotaConfigured | QuotaClaimed | QuotaRedeemed | QuotaGivenBack | QuotaAsked | QuotaKept
+QuotaEvent = QuotaConfigured | QuotaClaimed | QuotaRedeemed | QuotaGivenBack
 
 
 class _Change:
@@ -38,19 +38,18 @@ class _Change:
 class QuotaProjection:
     """Fills ``quota_level``."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("quota",)
+    events: ClassVar[tuple[type, ...]] = (QuotaConfigured, QuotaClaimed, QuotaRedeemed, QuotaGivenBack)
     tables: ClassVar[tuple[str, ...]] = ("quota_level",)
     after_swap: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self._changes: dict[str, _Change] = {}
 
-    def fold(self, fact: Fact, events: list[Any]) -> None:
+    def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
         change = self._changes.get(fact.key)
         if change is None:
             change = self._changes[fact.key] = _Change()
-        for event in events:
-            _add(change, event)
+        _add(change, event)
 
     def statements(self) -> list[Statement]:
         rows = [(key, change.total, change.claimed, change.redeemed) for key, change in sorted(self._changes.items())]
@@ -73,7 +72,5 @@ def _add(change: _Change, event: QuotaEvent) -> None:
             change.claimed -= event.quantity
         case QuotaConfigured():
             change.total = event.total
-        case QuotaAsked() | QuotaKept():
-            pass
         case _:
             assert_never(event)

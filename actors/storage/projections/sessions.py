@@ -15,17 +15,16 @@ ON CONFLICT (session_id) DO NOTHING
 class SessionsProjection:
     """Fills ``revoked_session``: logged out, all at once, replaced by newer logins, or stolen. Expired ones end by themselves."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("sessions",)
+    events: ClassVar[tuple[type, ...]] = (SessionsEnded,)
     tables: ClassVar[tuple[str, ...]] = ("revoked_session",)
     after_swap: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self._ended: list[tuple[str, int]] = []
 
-    def fold(self, fact: Fact, events: list[Any]) -> None:
-        for event in events:
-            if isinstance(event, SessionsEnded) and event.reason != "expired":
-                self._ended.extend((session_id, event.at_ms) for session_id in event.session_ids)
+    def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
+        if event.reason != "expired":
+            self._ended.extend((session_id, event.at_ms) for session_id in event.session_ids)
 
     def statements(self) -> list[Statement]:
         return [Statement(INSERT_REVOKED, tuple(zip(*self._ended, strict=True)))] if self._ended else []

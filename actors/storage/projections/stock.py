@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Final, assert_never
 from actors.storage.projections.projection import Fact, Statement
 from schemas.stock import (
     StockArrived,
-    StockAsked,
     StockHeld,
     StockPutIn,
     StockReceived,
@@ -13,7 +12,6 @@ from schemas.stock import (
     StockRestocked,
     StockSent,
     StockSold,
-    StockSwept,
     StockWrittenOff,
 )
 
@@ -36,36 +34,27 @@ ON CONFLICT (key) DO UPDATE SET
 _PUT_IN, _RECEIVED, _AVAILABLE, _HELD, _SOLD, _WRITTEN_OFF, _SENT, _IN_TRANSIT = range(8)
 
 StockEvent = (
-    StockHeld
-    | StockSold
-    | StockReleased
-    | StockRestocked
-    | StockPutIn
-    | StockWrittenOff
-    | StockSent
-    | StockArrived
-    | StockReceived
-    | StockAsked
-    | StockSwept
+    StockHeld | StockSold | StockReleased | StockRestocked | StockPutIn | StockWrittenOff | StockSent | StockArrived | StockReceived
 )
 
 
 class StockProjection:
     """Fills ``stock_level``."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("stock",)
+    events: ClassVar[tuple[type, ...]] = (
+        StockHeld, StockSold, StockReleased, StockRestocked, StockPutIn, StockWrittenOff, StockSent, StockArrived, StockReceived,
+    )  # fmt: skip
     tables: ClassVar[tuple[str, ...]] = ("stock_level",)
     after_swap: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self._changes: dict[str, list[int]] = {}
 
-    def fold(self, fact: Fact, events: list[Any]) -> None:
+    def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
         level = self._changes.get(fact.key)
         if level is None:
             level = self._changes[fact.key] = [0] * 8
-        for event in events:
-            _add(level, event)
+        _add(level, event)
 
     def statements(self) -> list[Statement]:
         if not self._changes:
@@ -103,7 +92,5 @@ def _add(level: list[int], event: StockEvent) -> None:
         case StockReceived():
             level[_RECEIVED] += event.quantity
             level[_AVAILABLE] += event.quantity
-        case StockAsked() | StockSwept():
-            pass
         case _:
             assert_never(event)
