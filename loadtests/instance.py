@@ -36,7 +36,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "STAMPEDE_SHOP": "small",
     "STAMPEDE_ACCESS_TOKEN_S": "86400",  # a bench outlives ten minutes, and refreshing is not what it measures
     "STAMPEDE_OPEN_ORDERS_MAX": "100000",  # its customers never pay
-    "STAMPEDE_LINE_QUANTITY_MAX": "999",
+    "STAMPEDE_RATE_ADDRESS_PER_S": "1000000",  # a load generator is one address; the bucket is still asked
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 

@@ -97,6 +97,12 @@ def spent(before: Mapping[int, Process], after: Mapping[int, Process]) -> dict[s
     return {group: round(seconds, 3) for group, seconds in sorted(total.items())}
 
 
+def machine_busy_s(proc: Path = Path("/proc")) -> float:
+    """CPU seconds that this machine has spent on anything since it started, stolen ones included."""
+    user, nice, system, _, _, *interrupts = (proc / "stat").read_text().split("\n", 1)[0].split()[1:9]
+    return sum(int(ticks) for ticks in (user, nice, system, *interrupts)) * TICK_S
+
+
 def pss_bytes(pids: Iterable[int], proc: Path = Path("/proc")) -> int:
     """The proportional set size of these processes together: shared pages are counted once."""
     total = 0

@@ -13,7 +13,8 @@ from loadtests.baselines.server import BaselineServer, Form, Storage
 from loadtests.baselines.tables import books_of, open_sale
 from loadtests.baselines.wire import token_of
 from loadtests.bench.measure import Measure, Options
-from loadtests.generator.closed import Peak, Target, peak
+from loadtests.bench.watch import Watched, watched
+from loadtests.generator.closed import Target, peak
 from loadtests.instance import LOOPBACK, Sale
 from loadtests.processes import spent, system_of
 
@@ -53,12 +54,14 @@ class BaselineBench:
             target = Target(host=LOOPBACK, port=server.port, path=sale.path, body=sale.body, tokens=str(self._tokens))
             warm = peak(target, run=f"w{sale.sale_id[4:]}", seconds=self._options.warm_s, connections=self._options.connections)
             roots = [pid for pid in (server.pid, self._postgres.pid, self._valkey.pid) if pid is not None]
-            before = system_of(roots, server.mark)
-            run = f"r{sale.sale_id[4:]}"
-            found = peak(target, run=run, seconds=seconds, connections=self._options.connections, first=warm.accepted)
-            cpu_s = spent(before, system_of(roots, server.mark))
-        asyncio.run(books_of(url, sale.sku_id, at_least=warm.accepted + found.accepted, taken_in_stock=form != "redis"))
-        return measure_of(form, found, cpu_s, pool=pool)
+            run, connections = f"r{sale.sale_id[4:]}", self._options.connections
+            seen = watched(
+                lambda: system_of(roots, server.mark),
+                lambda: peak(target, run=run, seconds=seconds, connections=connections, first=warm.accepted),
+            )
+            cpu_s = spent(seen.before, system_of(roots, server.mark))
+        asyncio.run(books_of(url, sale.sku_id, at_least=warm.accepted + seen.found.accepted, taken_in_stock=form != "redis"))
+        return measure_of(form, seen, cpu_s, pool=pool)
 
     def sweep(self) -> tuple[Measure, ...]:
         """Every baseline at every pool size."""
@@ -75,9 +78,10 @@ def best_pools(swept: tuple[Measure, ...]) -> dict[str, int]:
 
 
 def measure_of(
-    system: str, found: Peak, cpu_s: dict[str, float], *, pool: int | None = None, refusals: bool = False, caught_up_s: float = 0.0
+    system: str, seen: Watched, cpu_s: dict[str, float], *, pool: int | None = None, refusals: bool = False, caught_up_s: float = 0.0
 ) -> Measure:
     """One measured load; with ``refusals`` refused answers are what is counted."""
+    found = seen.found
     return Measure(
         system=system,
         per_s=found.per_s if refusals else found.accepted_per_s,
@@ -87,6 +91,7 @@ def measure_of(
         latency=found.latency,
         cpu_s=cpu_s | {GENERATOR: found.generator_cpu_s},
         generator=found.generator,
+        foreign_cores=seen.foreign_cores,
         caught_up_s=caught_up_s,
         pool=pool,
     )

@@ -27,6 +27,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
     effects: what is counted: accepted orders, or answers where the load is of refusals or empty answers.
     cpu_s: CPU seconds by group of process, from the start of the load until projections had caught up.
+    foreign_cores: what other programs on the machine used while the load ran.
     """
 
     system: str
@@ -37,6 +38,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     latency: Latency
     cpu_s: dict[str, float]
     generator: str
+    foreign_cores: float = 0.0
     caught_up_s: float = 0.0
     pool: int | None = None
 
@@ -82,6 +84,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     cpu_us: float
     cpu_us_by_group: dict[str, float]
     rounds: int
+    foreign_cores_max: float = 0.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +125,7 @@ def line_of(system: str, measures: Iterable[Measure]) -> Line | None:
         cpu_us=round(median(sum(us for group, us in share.items() if group != "load generator") for share in shares), 1),
         cpu_us_by_group=dict(sorted(by_group.items(), key=lambda item: -item[1])),
         rounds=len(mine),
+        foreign_cores_max=max(measure.foreign_cores for measure in mine),
     )
 
 

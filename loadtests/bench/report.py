@@ -20,11 +20,13 @@ LABELS: Final = {
 MIB: Final = 1024 * 1024
 COLOURS: Final = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#882255", "#44aa99", "#999933")
 GROUPS_SHOWN: Final = 5
+FOREIGN_CORES_MAX: Final = 0.1
+"""Cores that others may use while a load is measured; past it the report says that the machine was not quiet."""
 
 
 def markdown(report: Report) -> str:
     """All of it, as markdown."""
-    return "\n".join([*_systems(report), "", *_ratios(report), "", *_opened(report), "", *_rest(report)])
+    return "\n".join([*_systems(report), *_disturbed(report), "", *_ratios(report), "", *_opened(report), "", *_rest(report)])
 
 
 def _systems(report: Report) -> Iterator[str]:
@@ -39,6 +41,13 @@ def _systems(report: Report) -> Iterator[str]:
         pool = report.results.best_pool.get(line.system)
         name = LABELS.get(line.system, line.system) + (f", pool {pool}" if pool else "")
         yield f"| {name} | {line.per_s:,.0f} | {line.p50_ms:.1f} | {line.p99_ms:.1f} | {line.cpu_us:.0f} | {_groups(line)} |"
+
+
+def _disturbed(report: Report) -> Iterator[str]:
+    disturbed = [f"{line.system} {line.foreign_cores_max:.2f}" for line in report.lines if line.foreign_cores_max > FOREIGN_CORES_MAX]
+    if disturbed:
+        yield ""
+        yield f"NOT QUIET: other programs used up to so many cores meanwhile, so the ratios do not hold: {', '.join(disturbed)}."
 
 
 def _groups(line: Line) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from loadtests.bench.baselines import measure_of
 from loadtests.bench.measure import Idle, Measure, OpenMeasure, Options, opened_of
+from loadtests.bench.watch import watched
 from loadtests.generator.closed import peak, run_crowd
 from loadtests.generator.plan import Plan, Requests, Sent, read_tokens
 from loadtests.instance import LOOPBACK, Sale, ShopCopy
@@ -77,13 +78,16 @@ class ShopBench:
     def _closed(self, system: str, port: int, path: str, body: str, *, refusals: bool = False) -> Measure:
         target, options = self._shop.target(port, path, body), self._options
         warm = peak(target, run=_run(), seconds=options.warm_s, connections=options.connections, first=self._next(0))
-        before = self._shop.processes()
-        found = peak(target, run=_run(), seconds=options.seconds, connections=options.connections, first=self._next(warm.accepted))
-        self._next(found.accepted)
+        first = self._next(warm.accepted)
+        seen = watched(
+            self._shop.processes,
+            lambda: peak(target, run=_run(), seconds=options.seconds, connections=options.connections, first=first),
+        )
+        self._next(seen.found.accepted)
         ended_s = time.monotonic()
         self._shop.wait_caught_up()
-        cpu_s = spent(before, self._shop.processes())
-        return measure_of(system, found, cpu_s, refusals=refusals, caught_up_s=round(time.monotonic() - ended_s, 2))
+        cpu_s = spent(seen.before, self._shop.processes())
+        return measure_of(system, seen, cpu_s, refusals=refusals, caught_up_s=round(time.monotonic() - ended_s, 2))
 
     def _beside(self, crowd: Callable[[], object], name: str) -> OpenMeasure:
         with ThreadPoolExecutor(1) as pool:

@@ -8,6 +8,7 @@ import pytest
 from loadtests.bench.baselines import best_pools, measure_of
 from loadtests.bench.measure import Idle, Measure, Options, Results, line_of, opened_of, report_of
 from loadtests.bench.report import markdown, plot
+from loadtests.bench.watch import Watched, foreign_cores
 from loadtests.figures import Latency
 from loadtests.generator.closed import Peak
 
@@ -59,7 +60,8 @@ def test_each_baseline_is_taken_at_its_fastest_pool() -> None:
 @pytest.mark.parametrize(("refusals", "per_s", "effects"), [(False, 5.0, 10), (True, 50.0, 100)])
 def test_refusals_count_only_where_they_are_what_is_measured(refusals: bool, per_s: float, effects: int) -> None:
     found = Peak(generator="wrk", seconds=2.0, accepted=10, refused=90, broken=0, latency=LATENCY, generator_cpu_s=0.5)
-    measure = measure_of("sold_out", found, {"hosts": 1.0}, refusals=refusals)
+    measure = measure_of("sold_out", Watched(found=found, before={}, foreign_cores=0.3), {"hosts": 1.0}, refusals=refusals)
+    assert measure.foreign_cores == 0.3
     assert (measure.per_s, measure.effects) == (per_s, effects)
     assert measure.cpu_s == {"hosts": 1.0, "load generator": 0.5}
 
@@ -81,3 +83,16 @@ def test_the_report_is_a_table_a_plot_and_a_file(tmp_path: Path) -> None:
     plot(report, tmp_path / "bench.png")
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
     assert msgspec.json.decode(msgspec.json.encode(report))["ratios"]["direct_vs_rowlock"] == 8.0
+
+
+@pytest.mark.parametrize(("busy_s", "cores"), [(4.0, 1.25), (1.5, 0.0), (1.2, 0.0)])
+def test_what_neither_the_system_nor_the_generator_used_is_foreign(busy_s: float, cores: float) -> None:
+    found = Peak(generator="wrk", seconds=2.0, accepted=1, refused=0, broken=0, latency=LATENCY, generator_cpu_s=0.5)
+    assert foreign_cores(busy_s, {"hosts": 0.75, "postgres": 0.25}, found) == cores
+
+
+def test_a_figure_from_a_busy_machine_says_so() -> None:
+    quiet, busy = _measure("direct", 10.0), msgspec.structs.replace(_measure("rowlock", 5.0), foreign_cores=0.9)
+    words = "NOT QUIET: other programs used up to so many cores meanwhile, so the ratios do not hold: rowlock 0.90."
+    assert words in markdown(report_of(Results(options=Options(), measures=(quiet, busy))))
+    assert "NOT QUIET" not in markdown(report_of(Results(options=Options(), measures=(quiet,))))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.processes import MARK, TICK_S, Process, cpu_of_stat, group_of, pss_bytes, spent, system_of
+from loadtests.processes import MARK, TICK_S, Process, cpu_of_stat, group_of, machine_busy_s, pss_bytes, spent, system_of
 
 
 def _process(pid: int, group: str, cpu_s: float) -> Process:
@@ -74,6 +74,11 @@ def test_a_child_that_ended_between_two_readings_is_counted_once() -> None:
 
 def test_a_process_that_began_between_two_readings_counts_whole() -> None:
     assert spent({}, {5: _process(5, "hosts", 0.25)}) == {"hosts": 0.25}
+
+
+def test_a_machine_is_busy_with_everything_but_idling_and_waiting(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu  1 2 4 1000 2000 8 16 32 64 128\ncpu0 9 9 9 9 9 9 9 9 9 9\n")
+    assert machine_busy_s(tmp_path) == pytest.approx(63 * TICK_S)
 
 
 def test_memory_is_the_sum_of_the_proportional_sizes(tmp_path: Path) -> None:
