@@ -8,7 +8,7 @@ BATCH_BYTES_MAX: Final = 64 * 1024
 """Above 100 KB Ray moves an argument to its object store and the latency jumps fourfold."""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Call(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True):
     """One command for one entity.
 
     id: 16 bytes made by the caller; the same id has its effect once.
@@ -25,7 +25,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     trace: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Answer(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True):
     """The answer to one call: a reply, or a refusal's code and parameters.
 
     position: (shard, seq) that a reader passes on to read its own write; seq 0 when nothing was written.

@@ -11,7 +11,7 @@ Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", description="ISO 42
 MinorUnits = Annotated[int, msgspec.Meta(ge=0, le=MINOR_UNITS_MAX, description="minor units, e.g. cents or fen")]
 
 
-class Money(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Money(msgspec.Struct, gc=False, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An amount in minor units of ``currency``: ``{"amount": 1999, "currency": "CNY"}`` is 19.99 yuan."""
 
     amount: MinorUnits

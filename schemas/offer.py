@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True, tag="offer"):
+class Offer(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="offer"):
     """One SKU as it may be bought now. ``parts``: how many sub-stocks it is split over."""
 
     sku_id: str

@@ -7,14 +7,14 @@ import msgspec
 from schemas.money import Money
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class Line(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """``quantity`` of one SKU, as asked."""
 
     sku_id: str
     quantity: int
 
 
-class PricedLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PricedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
     """One line of an order as sold. ``stock_key`` names the part that holds it; amounts in minor units."""
 
     sku_id: str
@@ -24,7 +24,7 @@ class PricedLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     discount: int = 0
 
 
-class CouponClaim(msgspec.Struct, frozen=True, kw_only=True):
+class CouponClaim(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """A coupon of an order, what it took off, and the claim on its quota."""
 
     coupon_id: str
@@ -49,7 +49,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 # --- commands ---------------------------------------------------------------------------------
 
 
-class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="order.place", omit_defaults=True):
+class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.place", omit_defaults=True):
     """Place an order: from a cart, or (``sale_id``) in a flash sale.
 
     ``order_id`` is the caller's proposal; a repeat gets the first one's answer. The ticket's
@@ -98,16 +98,17 @@ class PaymentNotice(msgspec.Struct, frozen=True, kw_only=True, tag="order.paymen
 
 
 class ConfirmHold(msgspec.Struct, frozen=True, kw_only=True, tag="order.confirm_hold"):
-    """Stock or quota asks whether the order behind an overdue hold lives."""
+    """Stock or quota asks whether the order behind an overdue hold lives. ``stock_key``: the part that asks, empty for a quota."""
 
     order_id: str
     reservation_id: bytes
+    stock_key: str = ""
 
 
 # --- events -----------------------------------------------------------------------------------
 
 
-class OrderPlaced(msgspec.Struct, frozen=True, kw_only=True, tag="order.placed", omit_defaults=True):
+class OrderPlaced(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.placed", omit_defaults=True):
     """Everything is held: the order stands until ``expires_at_ms``. Written at once where all was on one host."""
 
     order_id: str
@@ -302,7 +303,7 @@ class OrdersForgotten(msgspec.Struct, frozen=True, kw_only=True, tag="order.forg
 # --- replies ----------------------------------------------------------------------------------
 
 
-class OrderView(msgspec.Struct, frozen=True, kw_only=True, tag="order.view"):
+class OrderView(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.view"):
     """One order as its buyer sees it."""
 
     order_id: str

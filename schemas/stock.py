@@ -19,7 +19,7 @@ class WriteOff(msgspec.Struct, frozen=True, kw_only=True, tag="stock.write_off")
     reason: str = "damage"
 
 
-class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag="stock.reserve"):
+class Reserve(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.reserve"):
     """Hold ``quantity`` units for an order until its deadline (UTC, ms). Same id: same answer."""
 
     reservation_id: bytes
@@ -42,7 +42,10 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag="stock.release"):
 
 
 class Restock(msgspec.Struct, frozen=True, kw_only=True, tag="stock.restock"):
-    """Sold units of a reservation come back (an order refunded before it left the house)."""
+    """The units of a reservation come back, sold or still held (an order refunded before it left the house).
+
+    Before its ``Reserve`` it leaves a tombstone, as ``Release`` does.
+    """
 
     reservation_id: bytes
     quantity: int
@@ -85,7 +88,7 @@ class StockWrittenOff(msgspec.Struct, frozen=True, kw_only=True, tag="stock.was_
     reason: str = ""
 
 
-class StockHeld(msgspec.Struct, frozen=True, kw_only=True, tag="stock.held"):
+class StockHeld(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.held"):
     reservation_id: bytes
     order_id: str
     user_id: str
@@ -169,7 +172,7 @@ class StockSoldOut(msgspec.Struct, frozen=True, kw_only=True, tag="stock.is_sold
     prefixes: bytes
 
 
-class HoldTaken(msgspec.Struct, frozen=True, kw_only=True, tag="stock.hold_taken"):
+class HoldTaken(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.hold_taken"):
     """The reservation stands."""
 
     available: int

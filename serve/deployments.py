@@ -12,6 +12,7 @@ from actors.client.client import Client
 from actors.domain.sharding import Sharding
 from actors.domain.signing import SigningKeys
 from actors.runtime.assembly import gateway_of, meet_cluster
+from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory
 from actors.runtime.logs import configure_logs
 from actors.runtime.metrics import host_metrics
@@ -61,6 +62,7 @@ class _Storefront:
             shared, self._keeper = await asyncio.to_thread(shared_socket, directory, settings.host, settings.direct_port)
             self._listener = DirectListener(self._app, shared)
             await self._listener.start()
+        tune_garbage_collection()
         self._syncing = asyncio.ensure_future(self._keep_time())
         return self._app
 

@@ -87,7 +87,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 Outcome = Accepted | Refused | Plan
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class Context(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """What a decision may know beside the state: the time (UTC, ms), the command's id, and reference data."""
 
     at_ms: int

@@ -84,7 +84,7 @@ meta_decoder: Final[Any] = msgspec.msgpack.Decoder(Meta)
 answers_decoder: Final[Any] = msgspec.msgpack.Decoder(list[WireAnswer])
 
 
-class Seen(msgspec.Struct, kw_only=True, array_like=True):
+class Seen(msgspec.Struct, gc=False, kw_only=True, array_like=True):
     """What is remembered of a command: its digest, when, and its answer (None while it is open)."""
 
     digest: bytes

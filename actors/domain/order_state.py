@@ -47,7 +47,7 @@ class Payment(msgspec.Struct, kw_only=True):
     settled_currency: str = ""
 
 
-class Order(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Order(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     """One order. ``steps`` and ``alternatives`` are used only while owners on other hosts are asked."""
 
     order_id: str

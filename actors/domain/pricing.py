@@ -19,7 +19,7 @@ from schemas.offer import CouponTerms, Offer, SaleTerms
 from schemas.order import Line
 
 
-class QuotedLine(msgspec.Struct, frozen=True, kw_only=True):
+class QuotedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One priced line; ``discount`` is this line's part of all coupons."""
 
     sku_id: str
@@ -28,7 +28,7 @@ class QuotedLine(msgspec.Struct, frozen=True, kw_only=True):
     discount: int
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True):
+class Quote(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """The price of an order. ``version`` is the newest version among the facts it was made from."""
 
     lines: tuple[QuotedLine, ...]

@@ -73,7 +73,7 @@ StockEvent = (
 )
 
 
-class Hold(msgspec.Struct, kw_only=True, array_like=True):
+class Hold(msgspec.Struct, gc=False, kw_only=True, array_like=True):
     """Units kept for one order."""
 
     order_id: str
@@ -286,8 +286,11 @@ def _release(state: StockState, command: Release, context: Context) -> Outcome:
 
 
 def _restock(state: StockState, command: Restock, context: Context) -> Outcome:
+    """Whatever became of it: sold units come back, a hold is released, and what has not come yet never will."""
     match _outcome(state, command.reservation_id):
-        case 3:
+        case 0:
+            return _release(state, Release(reservation_id=command.reservation_id), context)
+        case 2 | 3:
             return Accepted(reply=StockDone(available=state.available))
         case 1 if 0 < command.quantity <= state.sold:
             back = StockRestocked(reservation_id=command.reservation_id, quantity=command.quantity, at_ms=context.at_ms)
@@ -313,7 +316,11 @@ def _write_off(state: StockState, command: WriteOff) -> Outcome:
 
 
 def _transfer_out(state: StockState, command: TransferOut) -> Outcome:
-    if command.quantity <= 0 or command.to_key == state.key:
+    if command.transfer_id in state.transfers_out:
+        return Accepted(reply=StockDone(available=state.available))
+    if command.to_key == state.key or command.to_key.partition("#")[0] != state.key.partition("#")[0]:
+        return Refused(code="invalid_request", params={"reason": "units move between the parts of one article"})
+    if command.quantity <= 0:
         return Refused(code="quantity_invalid", params={"limit": state.available})
     if command.quantity > state.available:
         return Refused(code="insufficient_stock", params={"available": state.available})
@@ -340,7 +347,7 @@ def _answered(state: StockState, command: Answered, context: Context) -> Outcome
     if what == "transfer":
         transfer_id = bytes.fromhex(rest)
         quantity = state.transfers_out.get(transfer_id)
-        if quantity is None or command.refused is not None:
+        if not quantity or command.refused is not None:
             return Accepted()
         return Accepted(events=(StockArrived(transfer_id=transfer_id, quantity=quantity),))
     reservation_id = bytes.fromhex(rest)
@@ -371,7 +378,7 @@ def _sweep(state: StockState, context: Context) -> Outcome:
             step="ask:" + reservation_id.hex(),
             kind="order",
             key=hold.user_id,
-            command=ConfirmHold(order_id=hold.order_id, reservation_id=reservation_id),
+            command=ConfirmHold(order_id=hold.order_id, reservation_id=reservation_id, stock_key=state.key),
         )
         for reservation_id, hold in overdue
     )
@@ -407,7 +414,8 @@ def _apply_transfer(state: StockState, event: StockSent | StockArrived | StockRe
             state.transfers_out[event.transfer_id] = event.quantity
         case StockArrived():
             state.in_transit -= event.quantity
-            del state.transfers_out[event.transfer_id]
+            # Kept, so that a repeat of the command is known; transfers are few.
+            state.transfers_out[event.transfer_id] = 0
         case StockReceived():
             state.available += event.quantity
             state.received += event.quantity

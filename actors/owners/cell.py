@@ -25,7 +25,7 @@ _META_DECODER: Final[Any] = msgspec.msgpack.Decoder(tuple[list[tuple[str, str, W
 class Cell:
     """One entity in memory. ``batch`` is the number of the batch that holds its latest record."""
 
-    __slots__ = ("batch", "key", "kind", "kind_name", "replayed", "seen", "seq", "shard", "snapshot_version", "state", "touched_ms", "version", "waiters")
+    __slots__ = ("batch", "key", "kind", "kind_name", "replayed", "seen", "seq", "shard", "snapshot_bytes", "snapshot_version", "state", "touched_ms", "version", "waiters")
 
     def __init__(self, kind: Kind, key: str, shard: "Shard") -> None:
         self.kind = kind
@@ -36,6 +36,7 @@ class Cell:
         self.version = 0
         self.seq = 0
         self.snapshot_version = 0
+        self.snapshot_bytes = 0
         self.seen: dict[bytes, Seen] = {}
         self.waiters: dict[bytes, list[Respond]] = {}
         self.batch = 0

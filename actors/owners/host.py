@@ -37,6 +37,9 @@ IDLE_MS: Final = 30_000
 """An entity idle for this long may be dropped from memory when room is needed."""
 
 
+SNAPSHOT_BYTES_PER_RECORD: Final = 64
+"""What snapshots may add to the journal's own bytes, roughly a quarter."""
+
 STALLED_MS: Final = 1000
 """Past this the database counts as away."""
 
@@ -96,9 +99,7 @@ class Host:
 
     def enter(self, call: Incoming) -> None:
         """One command: into the open batch, or the queue while that is full."""
-        batch = self.turns.open_batch
-        full = batch.commands >= self.limits.batch_commands_max or batch.bytes >= self.limits.batch_bytes_max
-        if not full and not self.queue:
+        if not self.queue and not self._is_full():
             self._take(call)
         elif len(self.queue) >= self.limits.queue_commands_max and call.digest:
             self.turns.refuse(call, "busy")
@@ -110,9 +111,10 @@ class Host:
         if shard is None or not shard.serving or self.clock.monotonic_ms() > self.lease_until_ms:
             self.turns.refuse(call, "storage_unavailable" if self.storage_down_since_ms else "moved")
             return
-        rows = len(self.turns.open_batch.rows)
+        rows, seq = len(self.turns.open_batch.rows), 0
         try:
             cell = self._cell(shard, (call.kind, call.key))
+            seq = cell.seq
             cell.touched_ms = self.clock.monotonic_ms()
             self.turns.take(cell, call)
             if len(self.turns.open_batch.rows) != rows:
@@ -123,10 +125,11 @@ class Host:
             self._spawn(self._with_facts(call, wanted.names))
         except (Exception, SystemExit):
             log.exception("turn_failed", kind=call.kind, key=call.key, command=type(call.command).__name__)
+            self.turns.note_raise(call, seq)
             self.turns.refuse(call, "internal_error")
             if len(self.turns.open_batch.rows) != rows:
-                # Half a turn stands in memory: nothing of this batch may be believed.
-                self._spawn(self._discard(self.turns.open_batch, "outcome_unknown"))
+                # Half a turn stands in memory: nothing of this batch may be believed, and none of it was sent.
+                self._discard(self.turns.open_batch, "moved")
 
     def _cell(self, shard: Shard, entity: EntityKey) -> Cell:
         cell = shard.cells.get(entity)
@@ -173,9 +176,12 @@ class Host:
         self._drain_queue()
 
     def _drain_queue(self) -> None:
-        batch = self.turns.open_batch
-        while self.queue and batch.commands < self.limits.batch_commands_max and batch.bytes < self.limits.batch_bytes_max:
+        while self.queue and not self._is_full():
             self._take(self.queue.popleft())
+
+    def _is_full(self) -> bool:
+        batch = self.turns.open_batch
+        return batch.commands >= self.limits.batch_commands_max or batch.bytes >= self.limits.batch_bytes_max
 
     async def _flush(self, batch: Batch) -> None:
         """One flush; its own task, so that no caller's leaving can end it."""
@@ -186,12 +192,16 @@ class Host:
             self.counters.unknown += 1
             log.warning("flush_unknown", host=self.name, rows=len(batch.rows), reason=str(error) or "timed out")
             self.storage_down_since_ms = self.storage_down_since_ms or self.clock.monotonic_ms()
-            await self._discard(batch, "outcome_unknown")
+            self._discard(batch, "outcome_unknown")
+            return
+        except Exception:
+            log.exception("flush_failed", host=self.name, shards=sorted(batch.shards))
+            self._discard(batch, "outcome_unknown")
             return
         if not held:
             self.counters.fenced += 1
             log.warning("flush_fenced", host=self.name, shards=sorted(batch.shards))
-            await self._discard(batch, "moved")
+            self._discard(batch, "moved")
             return
         self._committed(batch)
 
@@ -229,13 +239,15 @@ class Host:
             shard.outbox[send.id] = outgoing
             self.outbox.carry(shard, outgoing)
 
-    async def _discard(self, failed: Batch, code: str) -> None:
-        """Forget every entity that took part in undurable records, and tell their callers to ask again."""
+    def _discard(self, failed: Batch, code: str) -> None:
+        """Forget every entity that took part in undurable records, and tell their callers to ask again.
+
+        A batch that flies while a later one fails goes on: its own answer decides about it.
+        """
         batches = [batch for batch in (self.turns.flying, self.turns.open_batch) if batch is not None and batch.number >= failed.number]
-        self.turns.flying = None
-        number = self.turns.open_batch.number
-        self.turns.open_batch = Batch(number + 1)
-        self.turns.durable = number
+        if self.turns.flying is failed:
+            self.turns.flying = None
+        self.turns.open_batch = Batch(self.turns.open_batch.number + 1)
         shards: dict[int, Shard] = {}
         for batch in batches:
             shards.update(batch.shards)
@@ -278,6 +290,13 @@ class Host:
             del self.shards[shard.number]
         self.loading.forget(shard)
 
+    def lose(self, shard: Shard) -> None:
+        """Another host has taken the shard. What is not durable yet will be fenced, and takes with it all that it touched:
+        until then the shard is not forgotten, so that it cannot come back into a batch that holds its old records."""
+        shard.serving = False
+        if shard.head + 1 == shard.next_seq:
+            self.drop(shard)
+
     async def hand_over(self, shard: Shard) -> None:
         """Stop, flush, snapshot: after this the shard may be released. Open sagas go along; they are not waited for."""
         shard.serving = False
@@ -296,14 +315,13 @@ class Host:
         for cell in batch.cells:
             behind = cell.version - cell.snapshot_version
             # A big state is written more seldom, so that its cost per record stays the same.
-            if behind >= self.limits.snapshot_every and behind * 4 >= len(cell.seen):
-                data = pack_state(cell.state, cell.fresh_seen(self.clock.now_ms()))
-                if behind * 256 < len(data):
-                    continue
-                cell.snapshot_version = cell.version
-                batch.snapshots.append(
-                    Snapshot(shard=cell.shard.number, kind=cell.kind_name, key=cell.key, version=cell.version, seq=cell.seq, data=data)
-                )
+            if behind < self.limits.snapshot_every or behind * SNAPSHOT_BYTES_PER_RECORD < cell.snapshot_bytes:
+                continue
+            data = pack_state(cell.state, cell.fresh_seen(self.clock.now_ms()))
+            cell.snapshot_version, cell.snapshot_bytes = cell.version, len(data)
+            batch.snapshots.append(
+                Snapshot(shard=cell.shard.number, kind=cell.kind_name, key=cell.key, version=cell.version, seq=cell.seq, data=data)
+            )
 
     async def _save(self, batch: Batch) -> None:
         try:

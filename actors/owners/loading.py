@@ -108,6 +108,7 @@ class Loading:
             cell.state, cell.seen = unpack_state(entity[1], loaded.snapshot.data)
             cell.version = cell.snapshot_version = loaded.snapshot.version
             cell.seq = loaded.snapshot.seq
+            cell.snapshot_bytes = len(loaded.snapshot.data)
         cell.replay(loaded.rows)
         cell.touched_ms = self._host.clock.monotonic_ms()
         return cell

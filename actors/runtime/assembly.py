@@ -1,12 +1,14 @@
 """A host put together from its parts, as it runs in a process: no Ray in here."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Coroutine
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 import structlog
 
 from actors.adapters.payments.gateway import GatewayEffects
@@ -85,7 +87,9 @@ class HostProcess:
         self._run(self._keep_house())
 
     async def envelope(self, payload: bytes) -> bytes:
-        """Answer one envelope (``actors.owners.door``)."""
+        """Answer one envelope (``actors.owners.door``). An empty one asks for this host's numbers, as JSON."""
+        if not payload:
+            return msgspec.json.encode({**self.status(), "pid": os.getpid()})
         return await self.door.envelope(payload)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> None:

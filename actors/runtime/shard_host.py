@@ -7,6 +7,7 @@ from typing import Any
 import ray
 
 from actors.runtime.assembly import HostProcess
+from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory
 from actors.runtime.logs import configure_logs
 from actors.runtime.ray_transport import RayTransport
@@ -35,6 +36,7 @@ class _ShardHost:
         if self._settings.watchdog_ms:
             ensure_watchdog(self._settings.data_path / "pulse", self._settings.watchdog_ms / 1000)
         await self._process.start()
+        tune_garbage_collection()
         await self._socket.start()
 
     @ray.method
