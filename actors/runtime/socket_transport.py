@@ -156,6 +156,12 @@ class SocketTransport:
             except OSError as error:
                 raise TransportLost(f"{path.name}: {error}") from error
 
+    def close(self) -> None:
+        """Hang up. Whoever still waits for an answer is told that the connection broke."""
+        for line in self._lines.values():
+            if line.frames is not None:
+                line.frames.transport.close()
+
 
 def socket_path(directory: Path, host: str) -> Path:
     """Where a host of this machine listens."""
