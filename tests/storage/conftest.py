@@ -1,0 +1,266 @@
+"""A journal to write into by hand, and a whole shop of real owners on a real PostgreSQL."""
+
+import asyncio
+import inspect
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from actors.client.client import Client, ClientPeers
+from actors.domain.entity import Send
+from actors.domain.kinds import KINDS, Body, Meta, WireSend, encoder
+from actors.domain.sharding import Sharding
+from actors.owners.door import Door
+from actors.owners.host import Host
+from actors.owners.limits import Limits
+from actors.owners.placement import Placement
+from actors.ports.journal import Fence, Row
+from actors.storage.board import PostgresBoard
+from actors.storage.clock import DatabaseClock
+from actors.storage.journal import PostgresJournal
+from actors.storage.migrate import found_cluster
+from actors.storage.projections.follower import Follower
+from schemas.envelope import Answer
+from schemas.gateway import GatewayClose, GatewayOpen, GatewayPayment, GatewayRefund, GatewayRefunded
+from schemas.ids import derived_id, order_id
+from schemas.offer import Offer, SaleTerms
+from schemas.order import Line, PaymentNotice, PayOrder, PlaceOrder
+from schemas.stock import PutIn
+
+SHARDS = 8
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[Any]:
+    """A connection to the test's database, founded with eight shards."""
+    connection = await asyncpg.connect(database_url)
+    await found_cluster(connection, SHARDS)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def sharding(connection: Any) -> Sharding:
+    cluster = await found_cluster(connection, SHARDS)
+    return Sharding(cluster.hash_secret, cluster.shard_count)
+
+
+@pytest.fixture
+async def follower(database_url: str, connection: Any) -> AsyncIterator[Follower]:
+    follower = Follower(database_url)
+    yield follower
+    await follower.close()
+
+
+async def _eventually(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while not ((await found) if inspect.isawaitable(found := condition()) else found):  # noqa: ASYNC110
+            # What is waited for happens in another process, which sets no event here.
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Awaitable[None]]:
+    """Waits until a condition (a plain or an async function) holds; fails after twenty seconds."""
+    return _eventually
+
+
+class Writer:
+    """Appends records of hand-made events, as an owner with epoch 0 would."""
+
+    def __init__(self, url: str, sharding: Sharding) -> None:
+        self.journal = PostgresJournal(url, "writer")
+        self.sharding = sharding
+        self.heads: dict[int, int] = {}
+        self.versions: dict[tuple[str, str], int] = {}
+        self.states: dict[tuple[str, str], Any] = {}
+        self._ids = itertools.count(1)
+
+    async def write(
+        self,
+        kind: str,
+        key: str,
+        *events: Any,
+        command_id: bytes | None = None,
+        digest: bytes = b"d",
+        sends: tuple[Send, ...] = (),
+        acks: tuple[bytes, ...] = (),
+        at_ms: int = 1_700_000_000_000,
+        body: bytes | None = None,
+    ) -> Row:
+        """One record; its shard, seq and version follow from what was written before."""
+        shard = self.sharding.shard(kind, key)
+        head = self.heads.get(shard, 0)
+        version = self.versions.get((kind, key), 0) + 1
+        wire = [WireSend(send.id, send.step, send.kind, send.key, send.command) for send in sends]
+        row = Row(
+            shard=shard,
+            seq=head + 1,
+            kind=kind,
+            key=key,
+            version=version,
+            command_id=derived_id("test", str(next(self._ids))) if command_id is None else command_id,
+            at_ms=at_ms,
+            wake_ms=0,
+            body=encoder.encode(Body(list(events), digest)) if body is None else body,
+            meta=encoder.encode(Meta(wire, list(acks))) if sends or acks else b"",
+        )
+        assert await self.journal.append([Fence(shard=shard, epoch=0, head=head, new_head=head + 1)], [row])
+        self.heads[shard], self.versions[(kind, key)] = head + 1, version
+        if body is None:
+            state = self.states.setdefault((kind, key), KINDS[kind].new(key))
+            for event in events:
+                KINDS[kind].apply(state, event)
+        return row
+
+
+@pytest.fixture
+async def writer(database_url: str, sharding: Sharding) -> AsyncIterator[Writer]:
+    writer = Writer(database_url, sharding)
+    yield writer
+    await writer.journal.close()
+
+
+class Facts:
+    """Every SKU is sold for 19.99 yuan in one part (``hot`` ones in two), every sale is open to all."""
+
+    async def load(self, names: list[str]) -> dict[str, Any]:
+        return {name: self._fact(name) for name in names if not name.startswith("coupon:")}
+
+    def _fact(self, name: str) -> Any:
+        what, _, key = name.partition(":")
+        if what == "sku":
+            return Offer(sku_id=key, product_id="prd_1", price=1999, currency="CNY", parts=2 if "hot" in key else 1, version=1)
+        return SaleTerms(sale_id=key, state="open", opens_at_ms=0, ends_at_ms=2**50, prices={}, currency="CNY", limit_per_user=3)
+
+    async def changed(self, since: int) -> tuple[int, list[str]]:
+        return 1, []
+
+
+class Gateway:
+    """A provider that opens, closes and refunds at once, and says the money came when ``Shop.pay`` does."""
+
+    def __init__(self) -> None:
+        self.down = False
+
+    def handles(self, kind: str) -> bool:
+        return kind == "gateway"
+
+    async def perform(self, kind: str, command: Any, command_id: bytes) -> Any:
+        if self.down:
+            raise TimeoutError
+        match command:
+            case GatewayOpen() | GatewayClose():
+                return GatewayPayment(
+                    payment_id=command.payment_id,
+                    provider_id="pi_" + command.payment_id,
+                    status="pending" if isinstance(command, GatewayOpen) else "closed",
+                    amount=command.amount,
+                    currency=command.currency,
+                    client_secret="secret",
+                )
+            case GatewayRefund():
+                return GatewayRefunded(refund_id=command.refund_id, status="done")
+            case _:
+                raise TimeoutError
+
+
+class Doors:
+    """Envelopes between hosts of one process."""
+
+    def __init__(self) -> None:
+        self.doors: dict[str, Door] = {}
+
+    async def call(self, host: str, payload: bytes) -> bytes:
+        return await self.doors[host].envelope(payload)
+
+
+class Shop:
+    """Two hosts, a client, a gateway, and a follower that is stepped by hand."""
+
+    def __init__(self, url: str, sharding: Sharding, clock: DatabaseClock) -> None:
+        self.url, self.sharding, self.clock = url, sharding, clock
+        self.gateway, self.doors = Gateway(), Doors()
+        self.client_board = PostgresBoard(url, "client")
+        self.client = Client(sharding, self.doors, self.client_board, clock)
+        self.hosts: list[Host] = []
+        self.boards: list[PostgresBoard] = [self.client_board]
+        self.journals: list[PostgresJournal] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self._numbers = itertools.count(1)
+
+    async def start(self, hosts: int = 2) -> None:
+        for number in range(hosts):
+            name = f"h{number}"
+            board, journal = PostgresBoard(self.url, name, node="n"), PostgresJournal(self.url, name)
+            await board.join(name, name)
+            limits = Limits(board_ms=50)
+            host = Host(name, self.sharding, journal, Facts(), ClientPeers(self.client, self.clock), self.gateway, self.clock, limits)
+            self.doors.doors[name] = Door(host)
+            self.hosts.append(host)
+            self.boards.append(board)
+            self.journals.append(journal)
+        for host, board in zip(self.hosts, self.boards[1:], strict=True):
+            placement = Placement(host, board)
+            self.tasks += [asyncio.ensure_future(work()) for work in (placement.keep_lease, placement.keep_shards, host.keep_reminding)]
+        await self.until(lambda: sum(len(host.shards) for host in self.hosts) == SHARDS)
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for host in self.hosts:
+            for shard in list(host.shards.values()):
+                host.drop(shard)
+        everyone = [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and "_carry" in repr(task)]
+        for task in everyone:
+            task.cancel()
+        await asyncio.gather(*everyone, return_exceptions=True)
+        for closing in (*self.boards, *self.journals):
+            await closing.close()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let everybody work until it holds."""
+        await _eventually(condition)
+
+    async def settled(self) -> None:
+        """Let every send be answered."""
+        await self.until(lambda: not any(shard.outbox for host in self.hosts for shard in host.shards.values()))
+
+    async def ask(self, kind: str, key: str, command: Any) -> Answer:
+        command_id = derived_id("shop", str(next(self._numbers)))
+        return await self.client.ask(kind, key, command, command_id=command_id, digest=b"d", deadline_ms=self.clock.now_ms() + 15_000)
+
+    async def put_in(self, key: str, quantity: int) -> None:
+        assert (await self.ask("stock", key, PutIn(quantity=quantity))).code == ""
+
+    async def order(self, user_id: str, *sku_ids: str, sale_id: str = "") -> Answer:
+        lines = tuple(Line(sku_id=sku_id, quantity=1) for sku_id in sku_ids)
+        proposal = order_id(self.clock.now_ms(), 1, next(self._numbers))
+        return await self.ask("order", user_id, PlaceOrder(order_id=proposal, lines=lines, sale_id=sale_id))
+
+    async def pay(self, user_id: str, order: str, *, amount: int | None = None) -> Answer:
+        payment_id = f"pay_{order[4:]}"
+        view = (await self.ask("order", user_id, PayOrder(order_id=order, payment_id=payment_id))).reply
+        paid = PaymentNotice(
+            order_id=order,
+            payment_id=payment_id,
+            status="paid",
+            amount=amount or view.amount.amount,
+            currency="CNY",
+            provider_id=view.provider_id,
+        )
+        return await self.ask("order", user_id, paid)
+
+
+@pytest.fixture
+async def shop(database_url: str, connection: Any, sharding: Sharding) -> AsyncIterator[Shop]:
+    clock = DatabaseClock()
+    await clock.sync(connection)
+    shop = Shop(database_url, sharding, clock)
+    await shop.start()
+    yield shop
+    await shop.stop()
