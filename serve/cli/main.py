@@ -1,0 +1,203 @@
+"""The ``stampede`` command line."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from serve.cli.words import Trouble, say
+
+# Plain help: the rich one takes a quarter of a second to draw.
+app: Final = typer.Typer(help=say("app"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+sale: Final = typer.Typer(help=say("sale"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(sale, name="sale")
+
+AsJson = Annotated[bool, typer.Option("--json", help=say("o_json"))]
+HOURS: Final = 1.0
+"""Long enough for a bench, whose customers do not refresh."""
+
+WATCH_S: Final = 1.0
+
+
+def main() -> None:
+    """Run the command that was typed. What a person can mend is one sentence, and exit code 1."""
+    try:
+        app()
+    except Trouble as trouble:
+        _fail(str(trouble))
+
+
+def _fail(text: str) -> None:
+    typer.secho(text, fg=typer.colors.RED, err=True)
+    sys.exit(1)
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print(value: Any) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+@app.command(help=say("up"))
+def up() -> None:
+    from serve.cli.door import environment
+    from serve.cli.up import up as run
+
+    raise typer.Exit(run(environment()))
+
+
+@app.command(help=say("migrate"))
+def migrate() -> None:
+    from serve.cli.door import environment
+    from serve.cli.migrate import migrate as run
+
+    names = run(environment())
+    for name in names:
+        typer.echo(say("migrated", name=name))
+    if not names:
+        typer.echo(say("nothing_to_migrate"))
+
+
+@app.command(help=say("seed"))
+def seed(
+    shop: Annotated[str | None, typer.Option(help=say("o_shop"))] = None,
+    users: Annotated[int, typer.Option(min=0, max=1_000_000, help=say("o_users"))] = 0,
+    tokens: Annotated[Path | None, typer.Option(help=say("o_tokens"))] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=720, help=say("o_hours"))] = HOURS,
+) -> None:
+    from serve.cli.door import environment
+    from serve.cli.seed import seed_shop, seed_users
+
+    if shop is None and not users:
+        raise Trouble("nothing_to_seed")
+    if users and tokens is None:
+        raise Trouble("tokens_missing")
+    settings = environment()
+    if shop is not None:
+        count = seed_shop(settings, shop, _tell)
+        typer.echo(say("shop_there") if count is None else say("shop_loaded", shop=shop, count=count))
+    if users and tokens is not None:
+        seed_users(settings, users, tokens, hours, _tell)
+        typer.echo(say("tokens_written", count=users, file=tokens, hours=f"{hours:g}"))
+
+
+@sale.command("create", help=say("sale_create"))
+def sale_create(
+    sku: Annotated[str | None, typer.Option(help=say("o_sku"))] = None,
+    stock: Annotated[int | None, typer.Option(min=1, help=say("o_stock"))] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help=say("o_limit"))] = None,
+    price: Annotated[int | None, typer.Option(min=0, max=10**13, help=say("o_price"))] = None,
+    opens_in: Annotated[int | None, typer.Option(min=0, help=say("o_opens_in"))] = None,
+    opens_at: Annotated[str | None, typer.Option(help=say("o_opens_at"))] = None,
+    ends_at: Annotated[str | None, typer.Option(help=say("o_ends_at"))] = None,
+    ticket: Annotated[bool, typer.Option("--ticket", help=say("o_ticket"))] = False,
+    mode: Annotated[str, typer.Option(help=say("o_mode"))] = "first_come",
+    draws_in: Annotated[int | None, typer.Option(min=1, help=say("o_draws_in"))] = None,
+    winners: Annotated[int | None, typer.Option(min=1, help=say("o_winners"))] = None,
+    rate: Annotated[int, typer.Option(min=0, help=say("o_rate"))] = 0,
+    demo: Annotated[bool, typer.Option("--demo", help=say("o_demo"))] = False,
+    as_json: AsJson = False,
+) -> None:
+    from serve.cli import sale as sales
+    from serve.cli.door import environment
+
+    wish = sales.Wish(
+        sku=sku, stock=stock, limit=limit, price=price, opens_in_s=opens_in, opens_at=opens_at, ends_at=ends_at, ticket=ticket,
+        mode=mode, draws_in_s=draws_in, winners=winners, rate=rate, demo=demo,
+    )  # fmt: skip
+    made = sales.create(environment(), wish)
+    if as_json:
+        _print(sales.new_sale_json(made))
+    else:
+        typer.echo(sales.new_sale_words(made))
+
+
+@sale.command("prepare", help=say("sale_prepare"))
+def sale_prepare(
+    sale_id: Annotated[str, typer.Argument(metavar="SALE")],
+    parts: Annotated[int, typer.Option(min=1, max=64, help=say("o_parts"))],
+    as_json: AsJson = False,
+) -> None:
+    from serve.cli import sale as sales
+    from serve.cli.door import environment
+
+    levels = sales.prepare(environment(), sale_id, parts)
+    if as_json:
+        _print({"sale_id": sale_id, "parts": [sales.part_json(level) for level in levels]})
+        return
+    for sku in dict.fromkeys(level.key.partition("#")[0] for level in levels):
+        typer.echo(say("split", sku=sku, parts=parts))
+
+
+@sale.command("status", help=say("sale_status"))
+def sale_status(sale_id: Annotated[str, typer.Argument(metavar="SALE")], as_json: AsJson = False) -> None:
+    from serve.cli import sale as sales
+    from serve.cli.door import environment
+
+    found = sales.status_json(sales.status(environment(), sale_id))
+    if as_json:
+        _print(found)
+        return
+    from serve.cli.sale_page import page
+
+    _show(page(found))
+
+
+@app.command(help=say("status"))
+def status(as_json: AsJson = False, watch: Annotated[bool, typer.Option("--watch", help=say("o_watch"))] = False) -> None:
+    from serve.cli.door import environment
+    from serve.cli.status import status as look
+
+    settings = environment()
+    if as_json:
+        _repeat(lambda: _print(look(settings)), watch)
+        return
+    from serve.cli.status_page import page
+
+    if not watch:
+        _show(page(look(settings)))
+        return
+    from rich.live import Live
+
+    with Live(page(look(settings)), screen=True, auto_refresh=False) as live:
+        _repeat(lambda: live.update(page(look(settings)), refresh=True), watch)
+
+
+def _repeat(work: Callable[[], None], again: bool) -> None:
+    import time
+
+    work()
+    try:
+        while again:
+            time.sleep(WATCH_S)
+            work()
+    except KeyboardInterrupt:
+        return
+
+
+def _show(page: Any) -> None:
+    from rich.console import Console
+
+    Console(highlight=False).print(page)
+
+
+@app.command(help=say("drain"))
+def drain(
+    host: Annotated[str, typer.Argument(metavar="HOST")],
+    undo: Annotated[bool, typer.Option("--undo", help=say("o_undo"))] = False,
+) -> None:
+    from serve.cli.door import environment
+    from serve.cli.drain import drain as run
+
+    run(environment(), host, _tell, undo=undo)
+    typer.echo(say("undrained" if undo else "drained", host=host))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""``stampede migrate``."""
+
+import asyncio
+
+from schemas.settings import Settings
+from serve.cli.door import open_connection, with_database
+from serve.cli.words import Trouble
+
+
+def migrate(settings: Settings) -> list[str]:
+    """Apply what is missing, and found the cluster; answers the names of what was applied."""
+    with with_database(settings, make=True) as found:
+        return asyncio.run(_migrate(found))
+
+
+async def _migrate(settings: Settings) -> list[str]:
+    from actors.storage.connect import UnsafeDatabase, check_durable
+    from actors.storage.migrate import found_cluster
+    from actors.storage.migrate import migrate as apply
+
+    async with open_connection(settings) as connection:
+        try:
+            await check_durable(connection)
+            names = await apply(connection)
+            await found_cluster(connection, settings.shard_count)
+        except (UnsafeDatabase, ValueError) as error:
+            raise Trouble("setting_wrong", reason=error) from error
+    return names

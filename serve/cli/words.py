@@ -1,0 +1,130 @@
+"""What the command line says, in English and Chinese: help, progress, and each error with its way out."""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+WORDS: Final[dict[str, tuple[str, str]]] = {
+    # help
+    "app": ("Stampede: a shop that survives the rush.", "Stampede:经得起抢购洪峰的商城。"),
+    "up": ("Start everything on this machine, until Ctrl-C.", "在本机启动全部服务,按 Ctrl-C 停止。"),
+    "migrate": ("Apply the missing migrations to the database.", "对数据库执行尚未应用的迁移。"),
+    "seed": ("Fill an empty shop; make customers for load tests.", "填充空商城;生成压测用户。"),
+    "sale": ("Flash sales: create, prepare, status.", "限时抢购:创建、预备、查看。"),
+    "sale_create": ("Make a flash sale with stock of its own.", "创建一场拥有独立库存的限时抢购。"),
+    "sale_prepare": ("Spread a sale's stock over several owners, before the rush.", "在洪峰到来前,将活动库存分散到多个分片。"),
+    "sale_status": ("Show a sale and its stock, exactly.", "显示活动及其精确库存。"),
+    "status": ("Show shards, hosts, queues and projections.", "显示分片、主机、队列与投影。"),
+    "audit": ("Prove the books from the tables alone; exit 1 when they do not balance.", "仅凭数据表核对账目;不平则以 1 退出。"),
+    "drain": ("Empty a host of its shards, or let it take some again.", "将某主机的分片移走,或让其重新接收。"),
+    "o_json": ("Print JSON.", "以 JSON 输出。"),
+    "o_shop": ("demo (real data), small (synthetic) or none.", "demo(真实数据)、small(合成数据)或 none。"),
+    "o_users": ("So many customers with a session each.", "生成若干已登录的用户。"),
+    "o_tokens": ("Write a line for each of them: user id, tab, access token.", "每个用户写入一行:用户 ID、制表符、访问令牌。"),
+    "o_hours": ("How long the tokens are good.", "令牌有效的小时数。"),
+    "o_sku": ("The article whose product is sold.", "所售商品的 SKU。"),
+    "o_stock": ("Units for sale.", "出售件数。"),
+    "o_limit": ("Units one customer may buy; 0: no limit.", "每人限购件数;0 表示不限。"),
+    "o_price": ("Price in minor units (cents, fen).", "价格,以最小货币单位(分)计。"),
+    "o_opens_in": ("Seconds until it opens.", "距开始的秒数。"),
+    "o_opens_at": ("When it opens, RFC 3339; without it, now.", "开始时间,RFC 3339;缺省为立即开始。"),
+    "o_ends_at": ("When it ends, RFC 3339; without it, a week after it opens.", "结束时间,RFC 3339;缺省为开始后一周。"),
+    "o_ticket": ("Let in only who holds an admission ticket.", "仅允许持入场券者参与。"),
+    "o_mode": ("first_come or draw.", "first_come(先到先得)或 draw(抽签)。"),
+    "o_draws_in": ("Of a draw: seconds from opening to drawing.", "抽签模式:从开始到抽签的秒数。"),
+    "o_winners": ("Of a draw: how many win.", "抽签模式:中签人数。"),
+    "o_rate": ("Orders a second that are let in; 0: no limit.", "每秒放行的订单数;0 表示不限。"),
+    "o_demo": ("Pick an article, a price and a stock: a sale to try the shop with.", "自动选择商品、价格与库存,便于试用。"),
+    "o_parts": ("How many owners share the stock.", "分担库存的分片数。"),
+    "o_watch": ("Show again every second.", "每秒刷新。"),
+    "o_undo": ("Let the host take shards again.", "让该主机重新接收分片。"),
+    "o_limit_minutes": ("Minutes after which an open saga is an error.", "未完成流程超过多少分钟即视为错误。"),
+    # progress and results
+    "migrated": ("applied {name}", "已应用 {name}"),
+    "nothing_to_migrate": ("Nothing to do: the schema is up to date.", "无需操作:数据库结构已是最新。"),
+    "shop_there": ("There is a shop already; nothing was loaded.", "商城已有数据,未载入任何内容。"),
+    "shop_loaded": ("Loaded the {shop} shop: {count} products.", "已载入 {shop} 商城:{count} 件商品。"),
+    "accounts": ("{count} accounts", "{count} 个账户"),
+    "sessions": ("{count} of {total} sessions", "{count}/{total} 个会话"),
+    "tokens_written": ("Wrote {count} tokens to {file}, good for {hours} h.", "已将 {count} 个令牌写入 {file},有效期 {hours} 小时。"),
+    "sale_made": (
+        "Sale {sale} sells {stock} x {title} ({sku}) at {price}, {limit} each; it is {state}.",
+        "活动 {sale}:{stock} 件 {title}({sku}),价格 {price},限购 {limit};当前状态 {state}。",
+    ),
+    "no_limit": ("any number", "不限"),
+    "split": ("{sku} is spread over {parts} parts.", "{sku} 已分散到 {parts} 个分片。"),
+    "draining": ("{host} still owns {count} shards", "{host} 仍持有 {count} 个分片"),
+    "drained": (
+        "{host} owns no shard and takes none. Undo: stampede drain {host} --undo",
+        "{host} 已不持有分片,也不再接收。撤销:stampede drain {host} --undo",
+    ),
+    "undrained": ("{host} takes shards again.", "{host} 重新接收分片。"),
+    "balanced": ("The books balance.", "账目平衡。"),
+    "not_balanced": ("The books do NOT balance: {count} findings.", "账目不平:共 {count} 处。"),
+    # errors, each with a way out
+    "not_running": (
+        "No copy is running in {directory}. Start one with: stampede up (or set STAMPEDE_DATA_DIR, or STAMPEDE_DATABASE_URL).",
+        "{directory} 中没有正在运行的实例。请执行 stampede up 启动(或设置 STAMPEDE_DATA_DIR、STAMPEDE_DATABASE_URL)。",
+    ),
+    "starting": ("The copy in {directory} is still starting. Try again in a moment.", "{directory} 中的实例仍在启动,请稍后再试。"),
+    "foreign": (
+        "{path} belongs to another user. Run this command as the user who started the copy.",
+        "{path} 属于其他用户。请以启动该实例的用户执行此命令。",
+    ),
+    "database_away": (
+        "PostgreSQL cannot be reached ({reason}). Check STAMPEDE_DATABASE_URL, or start a copy with: stampede up",
+        "无法连接 PostgreSQL({reason})。请检查 STAMPEDE_DATABASE_URL,或执行 stampede up 启动实例。",
+    ),
+    "not_migrated": ("The database has no schema of ours yet. Run: stampede migrate", "数据库尚未建表。请执行:stampede migrate"),
+    "setting_wrong": ("A setting cannot be used: {reason}", "设置无效:{reason}"),
+    "refused": ("{reason} ({code})", "{reason}({code})"),
+    "nothing_to_seed": ("Say what to make: --shop, or --users with --tokens.", "请指明要生成的内容:--shop,或 --users 与 --tokens。"),
+    "shop_unknown": ("There is no shop called {shop}: it is demo, small or none.", "没有名为 {shop} 的商城:可选 demo、small 或 none。"),
+    "tokens_missing": ("--users needs --tokens FILE, where their tokens go.", "--users 需要 --tokens FILE 来保存令牌。"),
+    "file_unwritable": ("{file} cannot be written ({reason}). Choose another place.", "无法写入 {file}({reason}),请另选位置。"),
+    "not_logged_in": (
+        "{count} users could not be given a session ({code}). Run the same command again: what is done stays done.",
+        "{count} 个用户未能建立会话({code})。请重新执行同一命令,已完成的部分会保留。",
+    ),
+    "sale_incomplete": (
+        "Say what is sold: --sku, --stock and --price (or --demo).",
+        "请指明出售内容:--sku、--stock 与 --price(或使用 --demo)。",
+    ),
+    "draw_incomplete": ("A draw needs --draws-in and --winners.", "抽签模式需要 --draws-in 与 --winners。"),
+    "mode_unknown": ("The mode is first_come or draw, not {mode}.", "模式只能是 first_come 或 draw,不能是 {mode}。"),
+    "time_wrong": ("{text} is no time. Write one like 2030-11-11T00:00:00Z.", "{text} 不是有效时间,请写成 2030-11-11T00:00:00Z 的形式。"),
+    "times_twice": ("Give --opens-in or --opens-at, not both.", "--opens-in 与 --opens-at 只能二选一。"),
+    "shop_empty": (
+        "There is no article to sell. Load a shop with: stampede seed --shop demo",
+        "没有可售商品。请执行:stampede seed --shop demo",
+    ),
+    "host_unknown": ("There is no live host {host}. These are: {hosts}", "没有名为 {host} 的在线主机。现有:{hosts}"),
+    "host_alone": (
+        "{host} is the only host: nobody could take its shards. Start another one first (STAMPEDE_HOSTS).",
+        "{host} 是唯一的主机,没有其他主机可接收其分片。请先启动另一台(STAMPEDE_HOSTS)。",
+    ),
+    "drain_slow": (
+        "{host} still owns {count} shards after {seconds} s. It stays marked; look again with: stampede status",
+        "{seconds} 秒后 {host} 仍持有 {count} 个分片。标记保留;可执行 stampede status 查看。",
+    ),
+}
+
+
+def is_chinese(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the person reads Chinese, by ``LC_ALL``, ``LC_MESSAGES`` and ``LANG``."""
+    chosen = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "")
+    return chosen.lower().startswith("zh")
+
+
+def say(word: str, **params: object) -> str:
+    """The text of a word in the person's language."""
+    english, chinese = WORDS[word]
+    return (chinese if is_chinese() else english).format_map(params)
+
+
+class Trouble(Exception):
+    """A command cannot do what was asked. The text says why, and the way out; the exit code is 1."""
+
+    def __init__(self, word: str, **params: object) -> None:
+        super().__init__(say(word, **params))
+        self.word = word
