@@ -304,7 +304,10 @@ class Host:
             self.kick()
             await self.clock.sleep(0.002)
         if self.shards.get(shard.number) is shard:
-            await self._save_meta(shard)
+            try:
+                await self._save_meta(shard)
+            except StorageUnknown as error:
+                log.warning("meta_failed", host=self.name, shard=shard.number, reason=error.reason)
         self._answer_waiters(shard, "moved")
         self.drop(shard)
 

@@ -34,7 +34,7 @@ class Placement:
         while True:
             sent_ms = self._host.clock.monotonic_ms()
             try:
-                renewed = await asyncio.wait_for(self._board.renew(self._host.name), limits.lease_ms / 1000)
+                renewed = await asyncio.wait_for(self._renew(), limits.lease_ms / 1000)
             except (StorageUnknown, TimeoutError):
                 renewed = None
             if renewed:
@@ -43,8 +43,16 @@ class Placement:
                 log.warning("lease_lost", host=self._host.name)
                 self._host.lease_until_ms = 0.0
                 for shard in list(self._host.shards.values()):
-                    self._host.drop(shard)
+                    self._host.lose(shard)
             await self._host.clock.sleep(limits.lease_renew_ms / 1000)
+
+    async def _renew(self) -> bool:
+        """After a lapse (this process stood still, or could not reach the database) others may have taken shards:
+        those are given up before anything is read here again."""
+        renewed = await self._board.renew(self._host.name)
+        if renewed and self._host.shards and self._host.clock.monotonic_ms() > self._host.lease_until_ms:
+            self._drop_lost(await self._board.shards())
+        return renewed
 
     async def keep_shards(self) -> None:
         """Look at the board for ever: take what is ours to take, hand over what belongs elsewhere."""
@@ -75,10 +83,19 @@ class Placement:
         }
         if wanted:
             await self._take(wanted)
+        # A release that did not reach the database: nobody else may take these while this host lives.
+        stray = {
+            row.shard: row.epoch
+            for row in rows
+            if row.host == host.name and row.shard not in host.shards and targets.get(row.shard, host.name) != host.name
+        }
+        if stray:
+            await self._board.release(host.name, stray)
         leaving = [
             host.shards[row.shard] for row in rows if row.host == host.name and row.shard in host.shards and targets.get(row.shard, host.name) != host.name
         ]
         await asyncio.gather(*(self._hand_over(shard) for shard in leaving))
+        host.storage_down_since_ms = 0.0
 
     def _targets(self, rows: list[Ownership], leases: list[HostLease]) -> dict[int, str]:
         live = {lease.host for lease in leases if lease.alive and not lease.draining}
@@ -88,9 +105,14 @@ class Placement:
     def _drop_lost(self, rows: list[Ownership]) -> None:
         for row in rows:
             shard = self._host.shards.get(row.shard)
-            if shard is not None and row.epoch > shard.epoch:
+            if shard is None:
+                continue
+            if row.epoch > shard.epoch:
                 log.warning("shard_lost", host=self._host.name, shard=row.shard, epoch=row.epoch)
-                self._host.drop(shard)
+                self._host.lose(shard)
+            elif not shard.serving:
+                # It was to leave, or the lease was gone, and then it stayed: it is taken anew, not left unserved.
+                self._host.lose(shard)
 
     async def _take(self, wanted: dict[int, int]) -> None:
         taken = await self._board.claim(self._host.name, wanted)
