@@ -27,6 +27,9 @@ INLINE_MAX: Final = 64
 POISONED_MAX: Final = 10_000
 """Commands remembered as raising; the oldest are forgotten."""
 
+WAITERS_MAX: Final = 16
+"""Callers that wait for one open command: those who asked before are told ``pending`` by their envelope's patience."""
+
 _IDEMPOTENCY_REUSED: Final = Refused(code="idempotency_key_reused")
 _INTERNAL: Final = Refused(code="internal_error")
 _POISONED: Final = Refused(code="command_poisoned")
@@ -108,7 +111,8 @@ class Turns:
                 return
         self.counters.turns += 1
         if isinstance(outcome, Refused):
-            if call.ack:
+            # An answer whose rule raised is not settled: its send stays open and is carried again.
+            if call.ack and outcome is not _INTERNAL and outcome is not _POISONED:
                 self._accept(cell, call, Accepted(), now_ms)
             else:
                 self.counters.refusals[outcome.code] += 1
@@ -123,25 +127,32 @@ class Turns:
         if seen.digest != call.digest:
             self.gate(cell.batch, call.respond, refusal_answer(_IDEMPOTENCY_REUSED))
         elif seen.answer is None:
-            cell.waiters.setdefault(call.id, []).append(call.respond)
+            waiters = cell.waiters.setdefault(call.id, [])
+            waiters.append(call.respond)
+            del waiters[:-WAITERS_MAX]
         else:
             self.gate(cell.batch, call.respond, _answer_of(seen.answer, cell))
         return True
 
     def _decide(self, cell: Cell, call: Incoming, context: Context) -> Outcome:
-        raised = self._raised.get(call.id, 0) if self._raised else 0
-        if raised >= self.poison_max:
+        if self._raised and self._raised.get(_name(call, cell.seq), 0) >= self.poison_max:
             return _POISONED
         try:
             return cell.kind.decide(cell.state, call.command, context)
         except (Exception, SystemExit):
             # decide only reads, so the state is what it was: the failure is this command's alone.
-            self.counters.poisoned += 1
-            if len(self._raised) >= POISONED_MAX:
-                self._raised.pop(next(iter(self._raised)))
-            self._raised[call.id] = raised + 1
-            log.exception("command_raised", kind=call.kind, key=call.key, command=type(call.command).__name__, times=raised + 1)
+            times = self.note_raise(call, cell.seq)
+            log.exception("command_raised", kind=call.kind, key=call.key, command=type(call.command).__name__, times=times)
             return _INTERNAL
+
+    def note_raise(self, call: Incoming, seq: int) -> int:
+        """Count a command that raised; how often it did so far."""
+        self.counters.poisoned += 1
+        if len(self._raised) >= POISONED_MAX:
+            self._raised.pop(next(iter(self._raised)))
+        name = _name(call, seq)
+        self._raised[name] = self._raised.get(name, 0) + 1
+        return self._raised[name]
 
     def _plan(self, cell: Cell, call: Incoming, plan: Plan) -> Outcome | None:
         """All agree in this turn, or one refuses and nothing happened; or the saga is opened; None: already answered."""
@@ -186,9 +197,8 @@ class Turns:
         return None if elsewhere else answer
 
     def _accept(self, cell: Cell, call: Incoming, accepted: Accepted, now_ms: int) -> None:
+        assert accepted.events or not accepted.completes, "an answer that was left open is closed by an event"
         if not accepted.events and not accepted.sends and not call.ack:
-            if accepted.completes:
-                self._complete(cell, accepted.completes)
             self.gate(cell.batch, call.respond, _answer_of(accepted.reply, cell))
             return
         row = self._record(cell, accepted, now_ms, call.id, call.digest, call.ack)
@@ -266,8 +276,6 @@ class Turns:
             self._record(other, outcome, now_ms, send.id)
         if followed.events:
             self._record(cell, followed, now_ms)
-        elif followed.completes:
-            self._complete(cell, followed.completes)
         # What the sender concludes rests on what it saw of the receiver.
         cell.batch = max(cell.batch, other.batch)
         return True
@@ -285,6 +293,11 @@ class Turns:
         """Answer at once with a code that says nothing of any state."""
         self.counters.refusals[code] += 1
         call.respond(Answer(code=code, shard=call.shard))
+
+
+def _name(call: Incoming, seq: int) -> bytes:
+    """What a raising command is known by. A reminder has no id: it is known by its entity, until that changes."""
+    return call.id or f"{call.kind}\0{call.key}\0{seq}".encode()
 
 
 def answered_by(step: str, reply: Any) -> Answered:
