@@ -18,7 +18,7 @@ from schemas.order import (
     OrderUnfulfillable,
 )
 from schemas.quota import GiveBack
-from schemas.stock import Release, Restock
+from schemas.stock import Restock
 
 
 def cancel(state: OrderBook, command: CancelOrder, context: Context) -> Outcome:
@@ -50,15 +50,26 @@ def end(state: OrderBook, order: Order, reason: str, context: Context) -> Accept
 
 
 def confirm_hold(state: OrderBook, command: ConfirmHold, context: Context) -> Outcome:
-    """Stock or quota asks about an overdue hold. "Not alive" is itself committed, so that it stays true."""
+    """Stock or quota asks about an overdue hold. "Not alive" is itself committed, so that it stays true.
+
+    A hold lives with its order, if it is the part that the order counts on: a reservation that was
+    carried late to a part which had refused it before belongs to nobody.
+    """
     order = find(state, command.order_id)
     if order is not None:
-        alive = order.status in (STARTING, STEPS_OPEN, "closing", "paid")
+        alive = order.status in (STARTING, STEPS_OPEN, "closing", "paid") and _counts_on(order, command)
         return Accepted(reply=HoldAlive(alive=alive))
     if command.reservation_id in state.abandoned:
         return Accepted(reply=HoldAlive(alive=False))
     event = OrderAbandoned(order_id=command.order_id, reservation_id=command.reservation_id, at_ms=context.at_ms)
     return Accepted(events=(event,), reply=HoldAlive(alive=False))
+
+
+def _counts_on(order: Order, command: ConfirmHold) -> bool:
+    if not command.stock_key:
+        return True
+    held = zip(order.reservation_ids, order.lines, strict=True)
+    return any(reservation_id == command.reservation_id and line.stock_key == command.stock_key for reservation_id, line in held)
 
 
 def sold(state: OrderBook, command: Answered, context: Context) -> Outcome:
@@ -77,23 +88,17 @@ def sold(state: OrderBook, command: Answered, context: Context) -> Outcome:
 
 def _take_back(order: Order, failed_line: int) -> tuple[Send, ...]:
     """The other lines of an order that cannot be delivered: sold or still held, they become available again."""
-    sends = []
-    for i, (line, reservation_id) in enumerate(zip(order.lines, order.reservation_ids, strict=True)):
-        if i == failed_line:
-            continue
-        for verb, command in (
-            ("restock", Restock(reservation_id=reservation_id, quantity=line.quantity)),
-            ("release", Release(reservation_id=reservation_id)),
-        ):
-            sends.append(
-                Send(
-                    id=derived_id(verb, reservation_id, "unfulfillable"),
-                    step=f"undo:{order.order_id}:r{i}",
-                    kind="stock",
-                    key=line.stock_key,
-                    command=command,
-                )
-            )
+    sends = [
+        Send(
+            id=derived_id("restock", reservation_id, "unfulfillable"),
+            step=f"undo:{order.order_id}:r{i}",
+            kind="stock",
+            key=line.stock_key,
+            command=Restock(reservation_id=reservation_id, quantity=line.quantity),
+        )
+        for i, (line, reservation_id) in enumerate(zip(order.lines, order.reservation_ids, strict=True))
+        if i != failed_line
+    ]
     sends.extend(
         Send(
             id=derived_id("giveback", claim.claim_id, "unfulfillable"),
@@ -118,7 +123,7 @@ def wake_at(state: OrderBook) -> int | None:
         if due is not None and (earliest is None or due < earliest):
             earliest = due
     if earliest is None and state.closed:
-        return next(iter(state.closed.values())).closed_at_ms + FORGET_MS
+        return next((order.closed_at_ms + FORGET_MS for order in state.closed.values() if _is_settled(order)), None)
     return earliest
 
 
@@ -126,7 +131,7 @@ def wake(state: OrderBook, context: Context) -> Outcome:
     """Do what is due of one order (the reminder fires again while more is due), or forget what is old."""
     for order in state.open.values():
         if order.status == STARTING and order.expires_at_ms <= context.at_ms:
-            return refuse(order, Refused(code="deadline_passed"), context)
+            return refuse(order, Refused(code="order_abandoned"), context)
         if order.status == STEPS_OPEN and order.expires_at_ms <= context.at_ms:
             return end(state, order, "expired", context)
         for payment in order.payments.values():

@@ -57,6 +57,8 @@ def pay(state: OrderBook, command: PayOrder, context: Context) -> Outcome:
         if payment.status == "opening":
             waits = PaymentAwaited(order_id=order.order_id, payment_id=payment.payment_id, command_id=context.command_id)
             return Accepted(events=(waits,))
+    if order.total == 0:
+        return _pay_nothing(order, command, context)
     if len(order.payments) >= PAYMENTS_MAX:
         return Refused(code="rate_limited")
     started = PaymentStarted(
@@ -72,6 +74,19 @@ def pay(state: OrderBook, command: PayOrder, context: Context) -> Outcome:
     )
     send = _gateway_send(f"open:{order.order_id}:{command.payment_id}", command.payment_id, ask)
     return Accepted(events=(started,), sends=(send,))
+
+
+def _pay_nothing(order: Order, command: PayOrder, context: Context) -> Accepted:
+    """Coupons took the whole price off: there is nothing to ask of a provider, and the order is paid."""
+    at_ms, names = context.at_ms, {"order_id": order.order_id, "payment_id": command.payment_id}
+    events = (
+        PaymentStarted(**names, amount=0, currency=order.currency, command_id=context.command_id, at_ms=at_ms),
+        PaymentSettled(**names, provider_id="", amount=0, currency=order.currency, at_ms=at_ms),
+        OrderPaid(**names, at_ms=at_ms),
+    )
+    nothing = Money(amount=0, currency=order.currency)
+    view = PaymentView(**names, status="paid", provider_id="", client_secret="", amount=nothing)
+    return Accepted(events=events, sends=_sell(order), reply=view)
 
 
 def notice(state: OrderBook, command: PaymentNotice, context: Context) -> Outcome:
@@ -105,7 +120,7 @@ def answered(state: OrderBook, command: Answered, context: Context) -> Outcome:
     if isinstance(command.reply, GatewayPayment):
         return _learn(state, order, payment, command.reply, context)
     if command.refused is not None and verb == "open" and payment.status == "opening":
-        return _ended(state, order, payment, "failed", context, command.refused)
+        return _ended(state, order, payment, _closed(order, payment, "failed", context), command.refused, context)
     return Accepted()
 
 
@@ -116,7 +131,8 @@ def _learn(state: OrderBook, order: Order, payment: Payment, told: GatewayPaymen
             return settle(state, order, payment, told, context)
         case "closed" | "failed":
             if payment.status in ("opening", "open"):
-                return _ended(state, order, payment, told.status, context, Refused(code="payment_declined"))
+                ended = _closed(order, payment, told.status, context)
+                return _ended(state, order, payment, ended, Refused(code="payment_declined"), context)
             return Accepted()
         case _:
             return _opened(order, payment, told, context)
@@ -151,7 +167,7 @@ def settle(state: OrderBook, order: Order, payment: Payment, told: GatewayPaymen
         questioned = PaymentQuestioned(
             order_id=order.order_id, payment_id=payment.payment_id, amount=told.amount, currency=told.currency, at_ms=context.at_ms
         )
-        return Accepted(events=(questioned,), completes=_refuse_waiting(payment, Refused(code="payment_mismatch")))
+        return _ended(state, order, payment, questioned, Refused(code="payment_mismatch"), context)
     settled = PaymentSettled(
         order_id=order.order_id,
         payment_id=payment.payment_id,
@@ -181,9 +197,14 @@ def _paid(state: OrderBook, order: Order, payment: Payment, settled: PaymentSett
     return Accepted(events=(settled, event), sends=(*_sell(order), *closes), completes=tuple(completes))
 
 
-def _ended(state: OrderBook, order: Order, payment: Payment, status: str, context: Context, refusal: Refused) -> Accepted:
-    """No money will come of this payment; the last one to close ends an order that was closing."""
-    ended = PaymentEnded(order_id=order.order_id, payment_id=payment.payment_id, status=status, at_ms=context.at_ms)
+def _closed(order: Order, payment: Payment, status: str, context: Context) -> PaymentEnded:
+    return PaymentEnded(order_id=order.order_id, payment_id=payment.payment_id, status=status, at_ms=context.at_ms)
+
+
+def _ended(
+    state: OrderBook, order: Order, payment: Payment, ended: PaymentEnded | PaymentQuestioned, refusal: Refused, context: Context
+) -> Accepted:
+    """No money for the order will come of this payment; the last one to end ends an order that was closing."""
     completes: tuple[tuple[bytes, object], ...] = _refuse_waiting(payment, refusal)
     others = [other for other in order.payments.values() if other is not payment and other.status in ("opening", "open")]
     if order.status != "closing" or others:

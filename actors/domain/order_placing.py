@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan, Refused, Send
-from actors.domain.order_state import OPEN_ORDERS_MAX, STARTING, Order, OrderBook, order_view
+from actors.domain.order_state import OPEN_ORDERS_MAX, STARTING, Order, OrderBook, find, order_view
 from actors.domain.pricing import Quote, quote
 from schemas.ids import derived_id
 from schemas.money import Money
@@ -63,8 +63,11 @@ def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
 
 
 def _guard_book(state: OrderBook, command: PlaceOrder, context: Context) -> Refused | None:
-    if state.abandoned and derived_id(context.command_id, "r0") in state.abandoned:
+    if state.abandoned and _is_abandoned(state, command, context):
         return Refused(code="order_abandoned")
+    known = find(state, command.order_id)
+    if known is not None:
+        return Refused(code="order_state", params={"state": known.status})
     if len(state.open) >= OPEN_ORDERS_MAX:
         return Refused(code="too_many_open_orders", params={"limit": OPEN_ORDERS_MAX})
     if not command.lines:
@@ -78,6 +81,12 @@ def _guard_book(state: OrderBook, command: PlaceOrder, context: Context) -> Refu
     if len(set(command.coupon_ids)) < len(command.coupon_ids):
         return Refused(code="invalid_request", params={"reason": "the same coupon stands twice"})
     return None
+
+
+def _is_abandoned(state: OrderBook, command: PlaceOrder, context: Context) -> bool:
+    """True when a hold or claim of this command was said to be nobody's: it may be gone by now."""
+    names = (*(f"r{i}" for i in range(len(command.lines))), *(f"c{i}" for i in range(len(command.coupon_ids))))
+    return any(derived_id(context.command_id, name) in state.abandoned for name in names)
 
 
 def _sale(state: OrderBook, command: PlaceOrder, context: Context) -> SaleTerms | Refused | None:

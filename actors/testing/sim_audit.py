@@ -40,7 +40,10 @@ def unrest(world: World, tables: Tables, crowd: Crowd) -> str:
 
 def _serves(world: World, owner: str, number: int) -> bool:
     process = world.find(owner)
-    return process is not None and not process.life.dead and number in process.host.shards
+    if process is None or process.life.dead:
+        return False
+    shard = process.host.shards.get(number)
+    return shard is not None and shard.serving
 
 
 def audit(world: World, tables: Tables, crowd: Crowd) -> None:

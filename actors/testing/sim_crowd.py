@@ -224,15 +224,19 @@ class Crowd:
             self.world.counts["paid_wrong_amount"] += 1
         elif draw < 0.9:
             await asyncio.sleep(rng.uniform(20, 60))
-            self._pay_late(payment_id)
+            await self._pay_late(payment_id)
         elif draw < 0.97:
             await self._pay_twice(view)
 
-    def _pay_late(self, payment_id: str) -> None:
-        """Money comes for a payment that the provider had called closed."""
-        if self.world.gateway.payments[payment_id].status is PaymentStatus.CLOSED:
-            self.world.counts["paid_late"] += 1
-            self.world.gateway.act(payment_id, force=True)
+    async def _pay_late(self, payment_id: str) -> None:
+        """Money comes for a payment that the provider had called closed: its word of that is repeated until it is heard."""
+        if self.world.gateway.payments[payment_id].status is not PaymentStatus.CLOSED:
+            return
+        self.world.counts["paid_late"] += 1
+        paid = self.world.gateway.act(payment_id, force=True)
+        told = order_notice(Notice(event_id="late_" + payment_id, created_s=0, about=paid))
+        assert told is not None
+        await self._deliver("late_" + payment_id, *told)
 
     async def _pay_twice(self, view: o.PaymentView) -> None:
         """The provider closes the payment, the buyer pays by another, and then the first one comes through all the same."""
@@ -251,7 +255,7 @@ class Crowd:
             world.gateway.act(answer.reply.payment_id)
             world.counts["paid_twice"] += 1
         await asyncio.sleep(self.rng.uniform(0, 10))
-        self._pay_late(view.payment_id)
+        await self._pay_late(view.payment_id)
 
     # --- webhooks ---------------------------------------------------------------------------------------------
 
@@ -274,7 +278,7 @@ class Crowd:
         if event_id in self.seen_events:
             self.world.counts["webhook_doubled"] += 1
         self.seen_events.add(event_id)
-        await self.insist(intent, 3)
+        await self.insist(intent, 8)
 
     # --- the clerk ---------------------------------------------------------------------------------------------
 

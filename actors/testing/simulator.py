@@ -97,6 +97,7 @@ async def _live(world: World, crowd: Crowd, tables: Tables, seed: int) -> None:
 async def _rest(world: World, crowd: Crowd, tables: Tables) -> None:
     """Time passes until nothing is going on any more."""
     until_s = world.loop.time() + REST_MAX_S
+    await asyncio.sleep(5.0)
     while unrest(world, tables, crowd) and not world.books.broken:
         if world.loop.time() > until_s:
             world.books.breach(f"no rest: {unrest(world, tables, crowd)}")
