@@ -53,7 +53,8 @@ class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order
     """Place an order: from a cart, or (``sale_id``) in a flash sale.
 
     ``order_id`` is the caller's proposal; a repeat gets the first one's answer. The ticket's
-    signature was checked at the edge; its single use is decided here.
+    signature was checked at the edge; its single use is decided here. Without a sale ``ticket_nonce``
+    names the version of the cart that is ordered: it is used once as well.
     """
 
     order_id: str

@@ -91,7 +91,7 @@ def _is_abandoned(state: OrderBook, command: PlaceOrder, context: Context) -> bo
 
 def _sale(state: OrderBook, command: PlaceOrder, context: Context) -> SaleTerms | Refused | None:
     if not command.sale_id:
-        return None
+        return _guard_cart(state, command)
     sale = context.facts.get("sale:" + command.sale_id)
     if not isinstance(sale, SaleTerms):
         return Refused(code="sale_unknown")
@@ -108,6 +108,16 @@ def _sale(state: OrderBook, command: PlaceOrder, context: Context) -> SaleTerms 
     if context.at_ms >= command.ticket_expires_ms:
         return Refused(code="ticket_expired")
     return sale
+
+
+def _guard_cart(state: OrderBook, command: PlaceOrder) -> Refused | None:
+    """A version of a cart becomes one order, however many windows ask; the refusal names it."""
+    nonce = command.ticket_nonce
+    if not nonce or nonce not in state.tickets:
+        return None
+    orders = (*state.open.values(), *state.closed.values())
+    first = next((order.order_id for order in orders if order.ticket_nonce == nonce and order.status != "refused"), "")
+    return Refused(code="cart_changed", params={"order_id": first})
 
 
 def _guard_limit(state: OrderBook, command: PlaceOrder, sale: SaleTerms | None) -> Refused | None:
