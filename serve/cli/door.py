@@ -84,8 +84,11 @@ async def open_connection(settings: Settings) -> AsyncIterator[Any]:
     """A connection to the copy's database. Trouble: ``database_away``, ``not_migrated``."""
     import asyncpg
 
+    from actors.runtime.logs import configure_logs
     from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
 
+    # A command says in a sentence what went wrong; what was tried in between is no news.
+    configure_logs(msgspec.structs.replace(settings, log_level="error"))
     assert settings.database_url is not None, "ask running() first"
     try:
         connection = await asyncpg.connect(

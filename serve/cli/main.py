@@ -21,10 +21,10 @@ HOURS: Final = 1.0
 WATCH_S: Final = 1.0
 
 
-def main() -> None:
-    """Run the command that was typed. What a person can mend is one sentence, and exit code 1."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command that was typed (or these arguments). What a person can mend is one sentence, and exit code 1."""
     try:
-        app()
+        app(args=arguments)
     except Trouble as trouble:
         _fail(str(trouble))
 

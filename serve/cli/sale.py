@@ -77,11 +77,14 @@ async def _create(settings: Settings, wish: Wish) -> "NewSale":
 
 
 def times_of(wish: Wish, now_ms: int) -> tuple[int, int]:
-    """(opens, ends), UTC in ms. Trouble: ``time_wrong``, ``times_twice``."""
+    """(opens, ends), UTC in ms. Trouble: ``time_wrong``, ``times_twice``, ``ends_first``."""
     if wish.opens_at is not None and wish.opens_in_s is not None:
         raise Trouble("times_twice")
     opens_ms = _moment(wish.opens_at) if wish.opens_at is not None else now_ms + 1000 * (wish.opens_in_s or 0)
-    return opens_ms, _moment(wish.ends_at) if wish.ends_at is not None else opens_ms + WEEK_MS
+    ends_ms = _moment(wish.ends_at) if wish.ends_at is not None else opens_ms + WEEK_MS
+    if ends_ms <= opens_ms:
+        raise Trouble("ends_first")
+    return opens_ms, ends_ms
 
 
 def _moment(text: str) -> int:

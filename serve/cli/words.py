@@ -93,6 +93,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "draw_incomplete": ("A draw needs --draws-in and --winners.", "抽签模式需要 --draws-in 与 --winners。"),
     "mode_unknown": ("The mode is first_come or draw, not {mode}.", "模式只能是 first_come 或 draw,不能是 {mode}。"),
     "time_wrong": ("{text} is no time. Write one like 2030-11-11T00:00:00Z.", "{text} 不是有效时间,请写成 2030-11-11T00:00:00Z 的形式。"),
+    "ends_first": ("The sale ends before it opens. Check --opens-at and --ends-at.", "活动结束早于开始。请检查 --opens-at 与 --ends-at。"),
     "times_twice": ("Give --opens-in or --opens-at, not both.", "--opens-in 与 --opens-at 只能二选一。"),
     "shop_empty": (
         "There is no article to sell. Load a shop with: stampede seed --shop demo",
