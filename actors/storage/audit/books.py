@@ -1,0 +1,129 @@
+"""The audit: one snapshot, one pass over the journal, one over each table."""
+
+from typing import Any, Final
+
+import asyncpg
+
+from actors.domain.kinds import KINDS, unpack_state
+from actors.domain.sharding import Sharding
+from actors.storage.audit.history import READ_JOURNAL, History
+from actors.storage.audit.holds import Holds
+from actors.storage.audit.report import Finding, Findings, Report
+from actors.storage.audit.sagas import Sagas
+from actors.storage.audit.tables import FETCH, Tables
+from actors.storage.connect import CONNECT_TIMEOUT_S
+
+SAGA_LIMIT_MS: Final = 15 * 60_000
+"""A saga that waits longer than this needs a person."""
+
+READ_CLUSTER: Final = "SELECT shard_count, hash_secret FROM cluster"
+READ_HEADS: Final = "SELECT shard, epoch, head_seq FROM shard_owner ORDER BY shard"
+READ_POSITIONS: Final = "SELECT shard, seq FROM projection_position WHERE projection = 'orders' ORDER BY shard"
+READ_STOPS: Final = "SELECT projection, shard, seq, reason FROM projection_stop ORDER BY projection, shard"
+READ_METAS: Final = "SELECT shard, seq FROM shard_meta ORDER BY shard"
+READ_SNAPSHOTS: Final = """
+SELECT s.shard, s.kind, s.key, s.version, s.seq, s.data, j.version AS journalled
+FROM snapshot s LEFT JOIN journal j ON j.shard = s.shard AND j.seq = s.seq AND j.key = s.key AND j.kind = s.kind
+"""
+READ_LIMITS: Final = "SELECT sale_id, limit_per_user FROM flash_sale WHERE limit_per_user > 0"
+READ_NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+
+async def audit(url: str, *, saga_limit_ms: int = SAGA_LIMIT_MS) -> Report:
+    """Prove the books of the database at ``url``, in one read-only REPEATABLE READ snapshot, while the shop is open.
+
+    It reads the whole journal as a stream: memory grows with the number of orders (about a kilobyte
+    each), not with their history. Raises what asyncpg raises when the database cannot be read.
+    """
+    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "stampede audit"})
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return await _audit(connection, saga_limit_ms)
+    finally:
+        await connection.close()
+
+
+async def _audit(connection: Any, saga_limit_ms: int) -> Report:
+    findings = Findings()
+    cluster = await connection.fetchrow(READ_CLUSTER)
+    if cluster is None:
+        return _report(findings, {}, {}, 0.0)
+    heads = await _check_heads(connection, findings, cluster["shard_count"])
+    positions = await _check_positions(connection, findings, heads)
+    holds, sagas, tables = Holds(findings), Sagas(), Tables(positions)
+    history = History(findings, Sharding(cluster["hash_secret"], cluster["shard_count"]), heads, (holds, sagas, tables))
+    async for row in connection.cursor(READ_JOURNAL, prefetch=FETCH):
+        history.take(row)
+    history.close()
+    _check_lost_shards(findings, heads, history)
+    now_ms = await connection.fetchval(READ_NOW)
+    holds.check(sagas.steps, now_ms, saga_limit_ms)
+    await _check_limits(connection, findings, holds)
+    await _check_snapshots(connection, findings, heads)
+    counts = {
+        "shards": len(heads),
+        "records": history.records,
+        "entities": history.entities_seen,
+        "orders": len(holds.orders),
+        "rows": await tables.check(connection, findings),
+        "behind": sum(head - positions.get(shard, 0) for shard, head in heads.items()),
+    }
+    return _report(findings, counts, *sagas.check(findings, now_ms, saga_limit_ms))
+
+
+def _report(findings: Findings, counts: dict[str, int], in_flight: dict[str, int], oldest_s: float) -> Report:
+    listed: tuple[Finding, ...] = tuple(findings.listed)
+    return Report(ok=not findings.count, found=findings.count, findings=listed, counts=counts, in_flight=in_flight, oldest_s=oldest_s)
+
+
+async def _check_heads(connection: Any, findings: Findings, shard_count: int) -> dict[int, int]:
+    """Every shard is there once, and whoever wrote had an epoch."""
+    heads: dict[int, int] = {}
+    for shard, epoch, head in await connection.fetch(READ_HEADS):
+        heads[shard] = head
+        if epoch < 0 or head < 0 or (head > 0 and epoch == 0):
+            findings.add(4, f"shard {shard} has {head} records at epoch {epoch}", f"shard {shard}")
+    if sorted(heads) != list(range(shard_count)):
+        findings.add(4, f"the cluster has {shard_count} shards, and {len(heads)} are listed", "shard_owner")
+    return heads
+
+
+def _check_lost_shards(findings: Findings, heads: dict[int, int], history: History) -> None:
+    for shard, head in heads.items():
+        if head > 0 and shard not in history.shards_seen:
+            findings.add(1, f"the head of shard {shard} is {head}, and it has no records", f"shard {shard}")
+
+
+async def _check_positions(connection: Any, findings: Findings, heads: dict[int, int]) -> dict[int, int]:
+    """No projection is ahead of the journal, or stands still."""
+    positions = {row["shard"]: row["seq"] for row in await connection.fetch(READ_POSITIONS)}
+    for shard, seq in positions.items():
+        if seq > heads.get(shard, 0):
+            findings.add(6, f"the projections of shard {shard} are at {seq}, its head is {heads.get(shard, 0)}", f"shard {shard}")
+    for name, shard, seq, reason in await connection.fetch(READ_STOPS):
+        findings.add(6, f"projection {name} of shard {shard} stands before record {seq}: {reason}", f"shard {shard}")
+    for shard, seq in await connection.fetch(READ_METAS):
+        if seq > heads.get(shard, 0):
+            findings.add(4, f"the snapshot of shard {shard} is at {seq}, its head is {heads.get(shard, 0)}", f"shard {shard}")
+    return positions
+
+
+async def _check_limits(connection: Any, findings: Findings, holds: Holds) -> None:
+    """Nobody has more of a sale than it allows."""
+    limits = {row["sale_id"]: row["limit_per_user"] for row in await connection.fetch(READ_LIMITS)}
+    for user_id, what, count in holds.bought:
+        sale_id, _, sku_id = what.partition(":")
+        if count > limits.get(sale_id, count):
+            findings.add(2, f"{user_id} has {count} of {sku_id} in {sale_id}, which allows {limits[sale_id]}", user_id, sale_id)
+
+
+async def _check_snapshots(connection: Any, findings: Findings, heads: dict[int, int]) -> None:
+    """Every snapshot can be read, and is of a record that is in the journal."""
+    async for shard, kind, key, version, seq, data, journalled in connection.cursor(READ_SNAPSHOTS, prefetch=10):
+        if seq > heads.get(shard, 0) or journalled != version:
+            findings.add(4, f"the snapshot of {kind} {key} is of record {version}, seq {seq}, which the journal does not have", key)
+        try:
+            if kind in KINDS:
+                unpack_state(kind, data)
+        except Exception as error:
+            findings.add(1, f"the snapshot of {kind} {key} cannot be read: {error}", key)
