@@ -32,10 +32,14 @@ def is_id(text: str, prefix: str) -> bool:
     return text.startswith(prefix + "_") and _ID.match(text) is not None
 
 
+_PAIRS: Final = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
+
+
 def base32(number: int, length: int) -> str:
     """``number`` in Crockford's base 32, ``length`` characters, most significant first (so text order is number order)."""
-    head = _CROCKFORD[(number >> 5 * (length - 1)) & 31] if length % 2 else ""
-    return head + "".join([_PAIRS[(number >> shift) & 1023] for shift in range(5 * (length - length % 2 - 2), -1, -10)])
+    if length & 1:
+        return _CROCKFORD[(number >> 5 * (length - 1)) & 31] + (base32(number, length - 1) if length > 1 else "")
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(5 * (length - 2), -1, -10)])
 
 
 def unbase32(text: str) -> int:
@@ -57,7 +61,7 @@ def order_id(at_ms: int, shard: int, random_bits: int) -> OrderId:
     Sorts by time, tells a payment callback which shard owns it without a look-up, and does
     not reveal how many orders there are.
     """
-    return OrderId(f"ord_{base32(at_ms, 10)}{base32(shard, 2)}{base32(random_bits & ((1 << 40) - 1), 8)}")
+    return OrderId("ord_" + base32((at_ms << 50) | (shard << 40) | (random_bits & ((1 << 40) - 1)), 20))
 
 
 def order_shard(order: str) -> int:
