@@ -19,6 +19,7 @@ HOURS: Final = 1.0
 """Long enough for a bench, whose customers do not refresh."""
 
 WATCH_S: Final = 1.0
+SAGA_LIMIT_MINUTES: Final = 15.0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -185,6 +186,24 @@ def _show(page: Any) -> None:
     from rich.console import Console
 
     Console(highlight=False).print(page)
+
+
+@app.command(help=say("audit"))
+def audit(
+    as_json: AsJson = False,
+    limit_minutes: Annotated[float, typer.Option(min=0, help=say("o_limit_minutes"))] = SAGA_LIMIT_MINUTES,
+) -> None:
+    from serve.cli.audit import audit as read
+    from serve.cli.audit import words
+    from serve.cli.door import environment
+
+    report = read(environment(), limit_minutes)
+    if as_json:
+        _print(report)
+    else:
+        typer.echo(words(report))
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 @app.command(help=say("drain"))

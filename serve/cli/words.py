@@ -61,6 +61,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "undrained": ("{host} takes shards again.", "{host} 重新接收分片。"),
     "balanced": ("The books balance.", "账目平衡。"),
     "not_balanced": ("The books do NOT balance: {count} findings.", "账目不平:共 {count} 处。"),
+    "looked_at": ("Looked at: {counts}.", "已核对:{counts}。"),
+    "in_flight": ("Under way: {sagas}; the oldest since {seconds} s.", "进行中:{sagas};最久 {seconds} 秒。"),
+    "more_findings": ("  ... and {count} more (--json lists up to a thousand)", "  ……另有 {count} 处(--json 最多列出一千处)"),
     # errors, each with a way out
     "not_running": (
         "No copy is running in {directory}. Start one with: stampede up (or set STAMPEDE_DATA_DIR, or STAMPEDE_DATABASE_URL).",

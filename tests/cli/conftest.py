@@ -89,12 +89,19 @@ async def running_hosts(settings: Settings) -> AsyncIterator[dict[str, HostProce
             stack.callback(server.close)
         follower = Follower(str(settings.database_url))
         following = asyncio.ensure_future(follower.run())
-        while sum(len(host.host.shards) for host in hosts.values()) < settings.shard_count:
-            await asyncio.sleep(0.01)
+        await _until_owned(hosts, settings.shard_count)
         yield hosts
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await follower.close()
+
+
+async def _until_owned(hosts: dict[str, HostProcess], count: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if sum(len(host.host.shards) for host in hosts.values()) == count:
+                return
+            await asyncio.sleep(0.01)
 
 
 class _Loop:
