@@ -34,6 +34,10 @@ CALL_TIMEOUT_S: Final = 2.0
 
 RETRY_FIRST_S: Final = 0.02
 RETRY_MAX_S: Final = 0.5
+PENDING_FREE: Final = 4
+"""So often a call that is under way is asked for again at once; after that it stands still (a database that is
+away, a provider that is slow), and asking twenty times a second would only add to it."""
+
 AGAIN: Final = frozenset({"moved", "outcome_unknown", "pending"})
 DEADLINE_MS: Final = 10_000
 
@@ -88,15 +92,17 @@ class Client:
 
     async def _again(self, shard: int, payload: bytes, answer: Answer, deadline_ms: int) -> Answer:
         """Ask until there is an answer or the time is over; the id makes it safe."""
-        uncertain, wait_s = False, RETRY_FIRST_S
+        uncertain, wait_s, pendings = False, RETRY_FIRST_S, 0
         while True:
             uncertain = uncertain or answer.code in ("outcome_unknown", "pending")
             if self._clock.now_ms() >= deadline_ms:
                 return Answer(code="outcome_unknown" if uncertain else "busy", shard=shard)
             self.retries += 1
-            if answer.code != "pending":
+            pendings += answer.code == "pending"
+            if answer.code != "pending" or pendings > PENDING_FREE:
                 await self._clock.sleep(wait_s * (0.5 + self._rng.random()))
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
+            if answer.code != "pending":
                 await self.refresh()
             answer = await self._try(shard, payload)
             if answer.code not in AGAIN:

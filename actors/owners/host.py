@@ -78,6 +78,7 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
         self._kicked = False
         self._reminder_set = asyncio.Event()
+        self._flush_ended = asyncio.Event()
 
     # --- coming in --------------------------------------------------------------------------------
 
@@ -207,6 +208,7 @@ class Host:
 
     def _committed(self, batch: Batch) -> None:
         self.storage_down_since_ms = 0.0
+        self._flush_ended.set()
         self.counters.flushed(len(batch.rows), batch.commands, self.clock.monotonic_ms() - batch.started_ms)
         self.turns.durable = batch.number
         self.turns.flying = None
@@ -248,6 +250,7 @@ class Host:
         if self.turns.flying is failed:
             self.turns.flying = None
         self.turns.open_batch = Batch(self.turns.open_batch.number + 1)
+        self._flush_ended.set()
         shards: dict[int, Shard] = {}
         for batch in batches:
             shards.update(batch.shards)
@@ -302,7 +305,8 @@ class Host:
         shard.serving = False
         while shard.head + 1 < shard.next_seq and self.shards.get(shard.number) is shard:
             self.kick()
-            await self.clock.sleep(0.002)
+            self._flush_ended.clear()
+            await self._flush_ended.wait()
         if self.shards.get(shard.number) is shard:
             try:
                 await self._save_meta(shard)
