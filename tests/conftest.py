@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -52,10 +53,33 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def new_database(postgres_server: EmbeddedPostgres, migrated_template: str) -> Callable[[str], str]:
+    """Makes a migrated database with a name of its own, for a whole run; answers its address."""
+
+    def create(name: str) -> str:
+        asyncio.run(_execute(postgres_server.url, f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
+        return url_of(postgres_server, name)
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def copy_of_database(postgres_server: EmbeddedPostgres) -> Callable[[str], AbstractContextManager[str]]:
+    """Copies a database to which nobody is connected; the copy is dropped at the end, with whoever is connected to it."""
+
+    @contextmanager
+    def copy(template: str) -> Iterator[str]:
+        name = f"test_{next(_numbers)}"
+        asyncio.run(_execute(postgres_server.url, f"CREATE DATABASE {name} TEMPLATE {template}"))
+        yield url_of(postgres_server, name)
+        asyncio.run(_execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+    return copy
+
+
 @pytest.fixture
-def database_url(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
-    """A fresh migrated database, dropped afterwards with whoever is still connected. It is not yet founded."""
-    name = f"test_{next(_numbers)}"
-    asyncio.run(_execute(postgres_server.url, f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
-    yield url_of(postgres_server, name)
-    asyncio.run(_execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)"))
+def database_url(copy_of_database: Callable[[str], AbstractContextManager[str]], migrated_template: str) -> Iterator[str]:
+    """A fresh migrated database. It is not yet founded."""
+    with copy_of_database(migrated_template) as url:
+        yield url

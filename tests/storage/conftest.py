@@ -1,9 +1,10 @@
 """A journal to write into by hand, and a whole shop of real owners on a real PostgreSQL."""
 
 import asyncio
+import contextlib
 import inspect
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import asyncpg
@@ -23,12 +24,17 @@ from actors.storage.clock import DatabaseClock
 from actors.storage.journal import PostgresJournal
 from actors.storage.migrate import found_cluster
 from actors.storage.projections.follower import Follower
+from schemas.admission import Configure as ConfigureSale
+from schemas.admission import Open as OpenSale
+from schemas.cart import PutLine
 from schemas.envelope import Answer
 from schemas.gateway import GatewayClose, GatewayOpen, GatewayPayment, GatewayRefund, GatewayRefunded
 from schemas.ids import derived_id, order_id
-from schemas.offer import Offer, SaleTerms
-from schemas.order import Line, PaymentNotice, PayOrder, PlaceOrder
-from schemas.stock import PutIn
+from schemas.offer import CouponTerms, Offer, SaleTerms
+from schemas.order import CancelOrder, Line, PaymentNotice, PayOrder, PlaceOrder
+from schemas.quota import Configure as ConfigureQuota
+from schemas.sessions import Login, RevokeAll
+from schemas.stock import PutIn, TransferOut, WriteOff
 
 SHARDS = 8
 
@@ -128,13 +134,17 @@ class Facts:
     """Every SKU is sold for 19.99 yuan in one part (``hot`` ones in two), every sale is open to all."""
 
     async def load(self, names: list[str]) -> dict[str, Any]:
-        return {name: self._fact(name) for name in names if not name.startswith("coupon:")}
+        return {name: self._fact(name) for name in names}
 
     def _fact(self, name: str) -> Any:
         what, _, key = name.partition(":")
         if what == "sku":
             return Offer(sku_id=key, product_id="prd_1", price=1999, currency="CNY", parts=2 if "hot" in key else 1, version=1)
-        return SaleTerms(sale_id=key, state="open", opens_at_ms=0, ends_at_ms=2**50, prices={}, currency="CNY", limit_per_user=3)
+        if what == "coupon":
+            return CouponTerms(coupon_id=key, method="amount", value=100, currency="CNY")
+        return SaleTerms(
+            sale_id=key, state="open", opens_at_ms=0, ends_at_ms=2**50, prices={"sku_hot": 1999}, currency="CNY", limit_per_user=3
+        )
 
     async def changed(self, since: int) -> tuple[int, list[str]]:
         return 1, []
@@ -237,10 +247,17 @@ class Shop:
     async def put_in(self, key: str, quantity: int) -> None:
         assert (await self.ask("stock", key, PutIn(quantity=quantity))).code == ""
 
-    async def order(self, user_id: str, *sku_ids: str, sale_id: str = "") -> Answer:
+    async def order(self, user_id: str, *sku_ids: str, **terms: Any) -> Answer:
         lines = tuple(Line(sku_id=sku_id, quantity=1) for sku_id in sku_ids)
         proposal = order_id(self.clock.now_ms(), 1, next(self._numbers))
-        return await self.ask("order", user_id, PlaceOrder(order_id=proposal, lines=lines, sale_id=sale_id))
+        return await self.ask("order", user_id, PlaceOrder(order_id=proposal, lines=lines, **terms))
+
+    async def pay_late(self, user_id: str, order: str) -> Answer:
+        """The provider says that the money came after all."""
+        paid = PaymentNotice(
+            order_id=order, payment_id=f"pay_{order[4:]}", status="paid", amount=1999, currency="CNY", provider_id="pi_late"
+        )
+        return await self.ask("order", user_id, paid)
 
     async def pay(self, user_id: str, order: str, *, amount: int | None = None) -> Answer:
         payment_id = f"pay_{order[4:]}"
@@ -256,11 +273,94 @@ class Shop:
         return await self.ask("order", user_id, paid)
 
 
-@pytest.fixture
-async def shop(database_url: str, connection: Any, sharding: Sharding) -> AsyncIterator[Shop]:
+@contextlib.asynccontextmanager
+async def _open_shop(url: str, connection: Any) -> AsyncIterator[Shop]:
+    cluster = await found_cluster(connection, SHARDS)
     clock = DatabaseClock()
     await clock.sync(connection)
-    shop = Shop(database_url, sharding, clock)
+    shop = Shop(url, Sharding(cluster.hash_secret, cluster.shard_count), clock)
     await shop.start()
-    yield shop
-    await shop.stop()
+    try:
+        yield shop
+    finally:
+        await shop.stop()
+
+
+@pytest.fixture
+async def shop(database_url: str, connection: Any) -> AsyncIterator[Shop]:
+    """A shop that is open."""
+    async with _open_shop(database_url, connection) as shop:
+        yield shop
+
+
+INSERT_SALE = """
+INSERT INTO flash_sale (sale_id, title, title_zh, state, mode, opens_at_ms, ends_at_ms, prices, currency, limit_per_user)
+VALUES ('sal_1', 'Sale', '秒杀', 'closed', 'first_come', 0, 4102444800000, '{}', 'CNY', 3)
+"""
+
+
+async def _trade(shop: Shop) -> None:
+    """Something of everything: paid, cancelled, expired, refused, paid late, paid wrongly, moved between parts."""
+    for key in ("sku_1#0", "sku_2#0", "sku_hot#0", "sku_hot#1"):
+        await shop.put_in(key, 40)
+    await shop.put_in("sku_last#0", 1)
+    await shop.ask("stock", "sku_2#0", WriteOff(quantity=2))
+    await shop.ask("stock", "sku_hot#0", TransferOut(transfer_id=b"t" * 16, to_key="sku_hot#1", quantity=5))
+    await shop.ask("quota", "cpn_1", ConfigureQuota(total=9, per_user=1))
+    sale = ConfigureSale(mode="first_come", sku_ids=("sku_hot",), opens_at_ms=0, ends_at_ms=4_102_444_800_000)
+    await shop.ask("admission", "sal_1", sale)
+    await shop.ask("admission", "sal_1", OpenSale())
+    for number in range(12):
+        user_id = f"usr_{number}"
+        await shop.ask("sessions", user_id, Login(session_id=f"ses_{number}", refresh_hash=bytes([number]) * 32))
+        await shop.ask("cart", user_id, PutLine(sku_id="sku_1", quantity=2))
+        placed = [
+            await shop.order(user_id, "sku_1", "sku_2", coupon_ids=("cpn_1",)),
+            await shop.order(user_id, "sku_hot", sale_id="sal_1"),
+            await shop.order(user_id, "sku_hot", sale_id="sal_1"),
+            await shop.order(user_id, "sku_last"),
+        ]
+        if number >= 8:
+            continue
+        first, second = placed[0].reply.order_id, placed[1].reply.order_id
+        if number < 4:
+            assert (await shop.pay(user_id, first)).code == ""
+        elif number < 6:
+            await shop.ask("order", user_id, CancelOrder(order_id=first))
+            await shop.ask("order", user_id, PayOrder(order_id=second, payment_id=f"pay_{second[4:]}"))
+            await shop.ask("order", user_id, CancelOrder(order_id=second))
+            assert (await shop.pay_late(user_id, second)).code == ""
+        elif number < 7:
+            await shop.pay(user_id, second, amount=7)
+        else:
+            await shop.ask("sessions", user_id, RevokeAll())
+    await shop.order("usr_1", "sku_1", hold_ms=1)
+    await shop.settled()
+
+
+async def _make_busy(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(INSERT_SALE)
+        async with _open_shop(url, connection) as shop:
+            await _trade(shop)
+        follower = Follower(url)
+        while await follower.step():
+            pass
+        await follower.close()
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def busy_template(new_database: Callable[[str], str]) -> str:
+    """The name of a database of a shop where something of everything has happened; nobody is connected."""
+    asyncio.run(_make_busy(new_database("template_busy")))
+    return "template_busy"
+
+
+@pytest.fixture
+def busy_url(copy_of_database: Any, busy_template: str) -> Iterator[str]:
+    """A copy of the busy shop's database."""
+    with copy_of_database(busy_template) as url:
+        yield url
