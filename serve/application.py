@@ -7,7 +7,7 @@ head and body, and the translation of whatever happens into an answer; bad input
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 import msgspec
@@ -17,15 +17,18 @@ from actors.ports.journal import StorageUnknown
 from actors.storage.connect import LOST
 from schemas.ids import base32
 from serve.answers import SECURITY, Reply, json_reply, problem_reply
-from serve.authentication import Authentication
-from serve.catalogue_facts import CatalogueFacts
+from serve.desk import Desk
+from serve.framework import Framework
+from serve.hooks import stripe
+from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
+from serve.ops import health
+from serve.ops.document import Documents
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, read_body
-from serve.revocations import Revocations
 from serve.services import Services
-from serve.soldout import SoldOut
+from serve.shop import accounts, carts, orders, tickets
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -36,28 +39,30 @@ SLOW_S: Final = 1.0
 SALES: Final = "/v1/flash-sales/"
 PRODUCTS: Final = "/v1/products/"
 
+HANDLERS: Final = (
+    *accounts.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
+)  # fmt: skip
+
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')
 _EMPTY: Final = json_reply(200, b"{}")
 
 
 class Application:
-    """One a replica. ``framework``: the ASGI application of everything that is not hot."""
+    """One a replica."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.revocations = Revocations(services.clock, services.pool, services.redis, services.settings.access_token_s)
-        self.authentication = Authentication(services.token_keys, self.revocations)
-        self.facts = CatalogueFacts(services.facts, services.clock)
-        self.sold_out = SoldOut(services.client, services.clock, lambda: services.random_bytes(16))
-        self.flash_orders = FlashOrders(services, self.authentication, self.facts, self.sold_out)
-        self._address_rate = Rate(
-            services.clock.monotonic_ms, services.settings.rate_address_per_s, services.settings.rate_address_per_s * 2
-        )
+        self.desk = Desk(services)
+        self.flash_orders = FlashOrders(self.desk)
+        self.browsing = Browsing(services, self.desk.sold_out)
+        self.framework = Framework(self.desk, HANDLERS)
+        self.documents = Documents(self.framework.app, HANDLERS, bench=services.settings.bench)
+        rate = services.settings.rate_address_per_s
+        self._address_rate = Rate(services.clock.monotonic_ms, rate, rate * 2)
         self._in_flight_max = services.settings.in_flight_max
         self._ids = base32(int.from_bytes(services.random_bytes(8), "big") & ((1 << 60) - 1), 12).encode()
         self._count = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._lifecycles = 0
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -65,14 +70,16 @@ class Application:
         """Begin to keep facts and revocations fresh. Twice is once."""
         if self._tasks:
             return
-        await self.revocations.poll()
-        for work in (self.facts.keep_fresh(), self.revocations.keep_polling(), self.revocations.keep_listening()):
+        desk = self.desk
+        await desk.revocations.poll()
+        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.revocations.keep_listening()):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
         """End what ``start`` began. Requests under way are answered."""
         tasks, self._tasks = self._tasks, []
-        self.sold_out.close()
+        self.desk.sold_out.close()
+        self.desk.passwords.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -164,18 +171,46 @@ class Application:
     def _routed(self, request: Request, receive: Receive) -> Awaitable[Reply]:
         """The endpoint of a request: hot ones by their text, the rest by the framework."""
         path, method = request.path, request.method
-        if path.startswith(SALES):
-            rest = path[len(SALES) :]
-            if method == "POST" and rest.endswith("/orders") and "/" not in rest[:-7]:
+        if method == "POST":
+            if path.startswith(SALES) and path.endswith("/orders") and "/" not in path[len(SALES) : -7]:
                 request.route = "flash_order"
-                return self.flash_orders.place(request, receive, rest[:-7])
-        elif path == "/healthz" and method == "GET":
+                return self.flash_orders.place(request, receive, path[len(SALES) : -7])
+            if path == "/bench/empty" and self.services.settings.bench:
+                request.route = "bench_empty"
+                return self._empty(request, receive)
+        elif method == "GET":
+            page = self._page(request, path)
+            if page is not None:
+                return page
+        self._check_method(method, path)
+        return self.framework.reply(request, receive)
+
+    def _page(self, request: Request, path: str) -> Awaitable[Reply] | None:
+        """The hot page of a path."""
+        if path.startswith(PRODUCTS):
+            request.route = "product"
+            return self.browsing.product(request, path[len(PRODUCTS) :])
+        if path.startswith(SALES) and "/" not in path[len(SALES) :]:
+            request.route = "flash_sale"
+            return self.browsing.sale(request, path[len(SALES) :])
+        if path == "/v1/products":
+            request.route = "products"
+            return self.browsing.products(request)
+        if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)
-        elif path == "/bench/empty" and method == "POST" and self.services.settings.bench:
-            request.route = "bench_empty"
-            return self._empty(request, receive)
-        raise Refusal("not_found")
+        document = self.documents.get(path)
+        if document is not None:
+            request.route = "document"
+            return _ready(document)
+        return None
+
+    def _check_method(self, method: str, path: str) -> None:
+        """Refusal for a hot path with another method: the framework does not know it."""
+        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz") or self.documents.get(path) is not None
+        sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
+        if hot or sale or (path == "/bench/empty" and self.services.settings.bench):
+            raise Refusal("method_not_allowed")
 
     async def _empty(self, request: Request, receive: Receive) -> Reply:
         """What the listener costs by itself: reads a body, answers nothing."""
@@ -226,6 +261,3 @@ async def _lasting(work: Coroutine[Any, Any, None]) -> None:
 def build(services: Services) -> Application:
     """The application of one replica."""
     return Application(services)
-
-
-Handler = Callable[[Request, Receive], Awaitable[Reply]]

@@ -18,18 +18,14 @@ from schemas.offer import Offer, SaleTerms
 from schemas.order import Line, OrderView, PlaceOrder
 from serve import strict_json
 from serve.answers import Reply, json_reply, problem_reply, refusal_reply, timestamp
-from serve.authentication import Authentication
-from serve.catalogue_facts import CatalogueFacts
+from serve.desk import Desk
 from serve.rates import Rate
 from serve.requests import Receive, Refusal, Request, check_json_type, read_body
-from serve.services import Services
-from serve.soldout import SoldOut
 
 REMEMBERED_MAX: Final = 4096
 """Bodies remembered as read: a crowd sends the same few bytes over and over."""
 
 REMEMBERED_BYTES_MAX: Final = 200
-BURST: Final = 10
 
 _NO_TICKET: Final = ("", 0)
 _decode: Final = msgspec.json.Decoder(FlashOrder).decode
@@ -49,20 +45,20 @@ class _Read:
 class FlashOrders:
     """Places flash-sale orders for one replica."""
 
-    def __init__(self, services: Services, authentication: Authentication, facts: CatalogueFacts, sold_out: SoldOut) -> None:
-        settings = services.settings
-        self._services = services
-        self._clock = services.clock
-        self._client = services.client
-        self._keys: SigningKeys = services.ticket_keys
-        self._authentication = authentication
-        self._facts = facts
-        self._sold_out = sold_out
-        self._shard_of = services.client.sharding.shard
+    def __init__(self, desk: Desk) -> None:
+        settings = desk.settings
+        self._services = desk.services
+        self._clock = desk.clock
+        self._client = desk.client
+        self._keys: SigningKeys = desk.services.ticket_keys
+        self._authentication = desk.authentication
+        self._facts = desk.facts
+        self._sold_out = desk.sold_out
+        self._shard_of = desk.client.sharding.shard
         self._body_max = settings.body_bytes_max
         self._hold_ms = settings.hold_ms
         self._deadline_ms = settings.request_deadline_ms
-        self._user_rate = Rate(self._clock.monotonic_ms, settings.rate_user_per_s, settings.rate_user_per_s * BURST)
+        self._user_rate = desk.user_rate
         self._sale_rates: dict[str, tuple[int, Rate]] = {}
         self._replicas = max(1, settings.replicas)
         self._read: dict[tuple[str, bytes], _Read] = {}

@@ -166,7 +166,7 @@ class Shop:
 
     async def fresh_facts(self) -> None:
         """What was just written is known everywhere."""
-        await self.application.facts._cache.refresh()
+        await self.application.desk.facts._cache.refresh()
         for door in self.transport.doors.values():
             await door._host.facts.refresh()
 

@@ -1,0 +1,61 @@
+"""Orders as people look them up: lists, and what an owner has forgotten. Each read is of one user's."""
+
+from typing import Any, Final
+
+import msgspec
+
+from actors.storage.connect import known
+from schemas.order import CouponClaim, PricedLine
+
+_COLUMNS: Final = "order_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms"
+LIST: Final = f"""
+SELECT {_COLUMNS} FROM orders WHERE user_id = $1 AND (placed_at_ms, order_id) < ($2, $3)
+ORDER BY placed_at_ms DESC, order_id DESC LIMIT $4"""
+ONE: Final = f"SELECT {_COLUMNS}, reason, lines, coupons FROM orders WHERE order_id = $1 AND user_id = $2"
+PAYMENTS: Final = "SELECT payment_id, status FROM payment WHERE order_id = $1 AND user_id = $2 ORDER BY started_at_ms"
+REACHED: Final = "SELECT seq FROM projection_position WHERE projection = 'orders' AND shard = $1"
+
+
+class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``orders``; lines, coupons and payments only where one order was asked for."""
+
+    order_id: str
+    status: str
+    total_amount: int
+    currency: str
+    sale_id: str
+    placed_at_ms: int
+    expires_at_ms: int
+    reason: str = ""
+    lines: tuple[PricedLine, ...] = ()
+    coupons: tuple[CouponClaim, ...] = ()
+    payments: dict[str, str] = {}
+
+
+_LINES: Final = msgspec.json.Decoder(tuple[PricedLine, ...])
+_COUPONS: Final = msgspec.json.Decoder(tuple[CouponClaim, ...])
+
+
+class Orders:
+    """Reads on a pool. StorageUnknown when the database cannot be asked."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    async def page(self, user_id: str, before_ms: int, before_id: str, limit: int) -> list[OrderRow]:
+        """A user's orders placed before one of them, the newest first."""
+        rows = await known(self._pool.fetch(LIST, user_id, before_ms, before_id, limit))
+        return [OrderRow(**dict(row)) for row in rows]
+
+    async def one(self, user_id: str, order_id: str) -> OrderRow | None:
+        """One order of this user."""
+        row = await known(self._pool.fetchrow(ONE, order_id, user_id))
+        if row is None:
+            return None
+        payments = await known(self._pool.fetch(PAYMENTS, order_id, user_id))
+        values = dict(row) | {"lines": _LINES.decode(row["lines"]), "coupons": _COUPONS.decode(row["coupons"])}
+        return OrderRow(**values, payments={payment["payment_id"]: payment["status"] for payment in payments})
+
+    async def reached(self, shard: int) -> int:
+        """The seq up to which the table holds a shard's journal."""
+        return await known(self._pool.fetchval(REACHED, shard)) or 0

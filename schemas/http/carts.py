@@ -1,0 +1,40 @@
+"""Carts over HTTP. Prices are of the moment of reading; what is charged is decided at checkout."""
+
+import msgspec
+
+from schemas.http.shapes import GuestToken, QuantityOrNone
+from schemas.money import Money
+
+
+class PutQuantity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Let the line be this many pieces."""
+
+    quantity: QuantityOrNone
+
+
+class MergeCart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take the guest's cart over."""
+
+    guest_token: GuestToken
+
+
+class CartLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line. Without prices when the article is not sold any more."""
+
+    sku_id: str
+    quantity: int
+    unit_price: Money | None
+    total: Money | None
+
+
+class Cart(msgspec.Struct, frozen=True, kw_only=True):
+    """A cart. ``total``: null when lines have no price or several currencies. ``clipped``: articles that a merge cut to the limits.
+
+    ``guest_token`` is told once, when the cart of a new guest is made: send it as ``Guest-Token``.
+    """
+
+    version: int
+    lines: tuple[CartLine, ...]
+    total: Money | None
+    clipped: tuple[str, ...] = ()
+    guest_token: str | None = None

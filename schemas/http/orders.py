@@ -1,0 +1,90 @@
+"""Checkout and orders over HTTP."""
+
+from typing import Annotated
+
+import msgspec
+
+from schemas.http.shapes import CouponRef, Position, Timestamp, Version
+from schemas.money import Money
+
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class ShipTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where it goes. ``country``: ISO 3166-1 alpha-2; it decides which other fields are needed."""
+
+    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$", examples=["CN"])]
+    name: Name
+    phone: Annotated[str, msgspec.Meta(pattern="^\\+?[0-9][0-9 ()-]{3,23}$", examples=["+86 13800138000"])]
+    line1: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    city: Name
+    line2: Text = ""
+    region: Text = ""
+    district: Text = ""
+    postal_code: Annotated[str, msgspec.Meta(max_length=12)] = ""
+
+
+class Checkout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Order what is in the cart. ``cart_version`` and ``expected_total``: what the buyer saw; a drift is refused."""
+
+    ship_to: ShipTo
+    cart_version: Version | None = None
+    expected_total: Money | None = None
+    coupon_ids: Annotated[tuple[CouponRef, ...], msgspec.Meta(max_length=10)] = ()
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line as sold; ``total`` is after ``discount``."""
+
+    sku_id: str
+    quantity: int
+    unit_price: Money
+    discount: Money
+    total: Money
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order. ``payments``: status by payment id. ``position`` only where this request changed something."""
+
+    order_id: str
+    status: str
+    total: Money
+    placed_at: Timestamp
+    expires_at: Timestamp
+    lines: tuple[OrderLine, ...]
+    sale_id: str | None = None
+    coupons: tuple[str, ...] = ()
+    payments: dict[str, str] = {}
+    reason: str | None = None
+    position: Position | None = None
+
+
+class OrderInList(msgspec.Struct, frozen=True, kw_only=True):
+    """One order in a list."""
+
+    order_id: str
+    status: str
+    total: Money
+    placed_at: Timestamp
+    expires_at: Timestamp
+    sale_id: str | None
+
+
+class OrderPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest first; ``next_cursor`` is null on the last page. ``behind``: the asked position is not in the list yet."""
+
+    orders: tuple[OrderInList, ...]
+    next_cursor: str | None
+    behind: bool = False
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
+    """How to pay: give ``client_secret`` to the provider's form."""
+
+    payment_id: str
+    order_id: str
+    status: str
+    amount: Money
+    client_secret: str
+    position: Position

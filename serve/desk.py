@@ -1,0 +1,63 @@
+"""What the endpoints of one replica share."""
+
+from typing import Any, Final
+
+from actors.storage.catalogue import Catalogue
+from actors.storage.orders import Orders
+from actors.storage.users import Users
+from schemas.envelope import Answer
+from serve.authentication import Authentication
+from serve.catalogue_facts import CatalogueFacts
+from serve.passwords import Passwords
+from serve.rates import Rate
+from serve.requests import Refusal
+from serve.revocations import Revocations
+from serve.services import Services
+from serve.soldout import SoldOut
+
+LOGINS_PER_S: Final = 0.2
+LOGINS_BURST: Final = 10
+"""Tries of one account: guessing a password at this pace outlives the account."""
+
+ADDRESS_LOGINS_PER_S: Final = 2
+ADDRESS_LOGINS_BURST: Final = 40
+"""Tries of one address, which may be a school's or an office's."""
+
+
+class Desk:
+    """One a replica."""
+
+    def __init__(self, services: Services) -> None:
+        clock = services.clock
+        self.services = services
+        self.settings = services.settings
+        self.clock = clock
+        self.client = services.client
+        self.revocations = Revocations(clock, services.pool, services.redis, services.settings.access_token_s)
+        self.authentication = Authentication(services.token_keys, self.revocations)
+        self.facts = CatalogueFacts(services.facts, clock)
+        self.sold_out = SoldOut(services.client, clock, self.new_id)
+        self.passwords = Passwords(services.settings.login_threads)
+        self.users = Users(services.pool)
+        self.orders = Orders(services.pool)
+        self.catalogue = Catalogue(services.pool)
+        self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
+        self.ticket_rates: dict[str, tuple[int, Rate]] = {}
+        self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)
+        self.address_logins = Rate(clock.monotonic_ms, ADDRESS_LOGINS_PER_S, ADDRESS_LOGINS_BURST)
+
+    def new_id(self) -> bytes:
+        """Sixteen random bytes: the id of a command that nobody repeats."""
+        return self.services.random_bytes(16)
+
+    async def ask(self, kind: str, key: str, command: Any, *, command_id: bytes = b"", digest: bytes = b"") -> Answer:
+        """Ask an entity within the request's deadline."""
+        deadline_ms = self.clock.now_ms() + self.settings.request_deadline_ms
+        return await self.client.ask(kind, key, command, command_id=command_id or self.new_id(), digest=digest, deadline_ms=deadline_ms)
+
+    async def told(self, kind: str, key: str, command: Any, *, command_id: bytes = b"", digest: bytes = b"") -> Any:
+        """The reply of an entity. Refusal with its code when it says no."""
+        answer = await self.ask(kind, key, command, command_id=command_id, digest=digest)
+        if answer.code:
+            raise Refusal(answer.code, answer.params)
+        return answer.reply

@@ -1,0 +1,155 @@
+"""``/openapi.json`` and ``/docs``: what is served, hot or not, and nothing else; a page that loads nothing from outside."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from schemas.problems import PROBLEMS, Problem
+from serve.answers import JSON_TYPE, Header, Reply
+from serve.framework import document
+from serve.ops.operations import BENCH, HOT, SAID, Hot
+
+REF: Final = "#/components/schemas/{name}"
+DESCRIPTION: Final = """\
+Money is `{"amount": 1999, "currency": "CNY"}` in minor units. Times are RFC 3339 in UTC. Errors are
+`application/problem+json` (RFC 9457) with a stable `code`, in English or Chinese by `Accept-Language`.
+A POST that creates needs an `Idempotency-Key`: the same key and body get the first answer.
+429 and 503 carry `Retry-After`.
+"""
+
+_KEY: Final[dict[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "the same key and body get the first answer, for seven days",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,64}$"},
+}
+_GUEST: Final[dict[str, Any]] = {
+    "name": "Guest-Token",
+    "in": "header",
+    "required": False,
+    "description": "of a guest, instead of Authorization",
+    "schema": {"type": "string", "pattern": "^gst_[0-9a-z]{20}$"},
+}
+_PROBLEM: Final[dict[str, Any]] = {
+    "description": "a problem",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+class Documents:
+    """Both, made once."""
+
+    def __init__(self, app: Litestar, handlers: Sequence[Any], *, bench: bool) -> None:
+        text = msgspec.json.encode(openapi(app, handlers, bench=bench))
+        page = files("serve.ops").joinpath("docs.html").read_bytes()
+        cached: Header = (b"cache-control", b"public, max-age=60")
+        self._replies = {
+            "/openapi.json": Reply(200, text, (JSON_TYPE, (b"content-length", b"%d" % len(text)), cached)),
+            "/docs": Reply(
+                200,
+                page,
+                (
+                    (b"content-type", b"text/html; charset=utf-8"),
+                    (b"content-length", b"%d" % len(page)),
+                    (b"content-security-policy", _policy(page)),
+                    cached,
+                ),
+            ),
+        }
+
+    def get(self, path: str) -> Reply | None:
+        """The document at a path."""
+        return self._replies.get(path)
+
+
+def _policy(page: bytes) -> bytes:
+    """The page's own script and style, by their hashes, and this server: nothing else runs or loads."""
+
+    def hashes(tag: bytes) -> bytes:
+        found = re.findall(b"<" + tag + b">(.*?)</" + tag + b">", page, re.DOTALL)
+        return b" ".join(b"'sha256-" + base64.b64encode(hashlib.sha256(text).digest()) + b"'" for text in found)
+
+    parts = (b"default-src 'none'", b"script-src " + hashes(b"script"), b"style-src " + hashes(b"style"), b"connect-src 'self'")
+    return b"; ".join((*parts, b"frame-ancestors 'none'", b"base-uri 'none'", b"form-action 'none'"))
+
+
+def openapi(app: Litestar, handlers: Sequence[Any], *, bench: bool) -> dict[str, Any]:
+    """OpenAPI 3.1 of the framework's routes and the hot ones."""
+    found = document(handlers)
+    hot = (*HOT, BENCH) if bench else HOT
+    for operation in hot:
+        found["paths"].setdefault(operation.path, {})[operation.method] = _hot(operation)
+    for path in found["paths"].values():
+        for method in path.values():
+            _finish(method)
+    types = [*_types_of(app), Problem, *(part for operation in hot for part in (operation.answer, operation.body) if part is not None)]
+    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
+    found["paths"] = dict(sorted(found["paths"].items()))
+    found["components"] = {
+        "schemas": schemas,
+        "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": "`access_token` of a login"}},
+    }
+    found["info"] = {"title": "Stampede", "version": "1", "description": DESCRIPTION}
+    found["x-problems"] = {code: {"status": row.status, "en": row.en, "zh-CN": row.zh} for code, row in PROBLEMS.items()}
+    return found
+
+
+def _types_of(app: Litestar) -> list[Any]:
+    """What the framework's handlers take and give."""
+    types = []
+    for route in app.routes:
+        for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
+            for field in (handler.parsed_data_field, handler.parsed_return_field):
+                if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, msgspec.Struct):
+                    types.append(field.annotation)
+    return types
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=REF)
+    return schema
+
+
+def _hot(operation: Hot) -> dict[str, Any]:
+    names = re.findall(r"{(\w+)}", operation.path)
+    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    said: dict[str, Any] = {
+        "operationId": operation.operation_id,
+        "parameters": [*parameters, *operation.query],
+        "responses": {str(operation.status): {"description": "", "content": {"application/json": {"schema": _schema(operation.answer)}}}},
+    }
+    if operation.body is not None:
+        said["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(operation.body)}}}
+    return said
+
+
+def _finish(operation: dict[str, Any]) -> None:
+    """What all operations have alike: words, who may ask, keys, problems."""
+    said = SAID[operation["operationId"]]
+    operation["summary"], operation["x-summary-zh-CN"], operation["tags"] = said.en, said.zh, [said.tag]
+    operation.pop("deprecated", None)
+    parameters = [_plain(parameter) for parameter in operation.get("parameters", [])]
+    if said.keyed:
+        parameters.append(_KEY)
+    if said.who == "cart":
+        parameters.append(_GUEST)
+    operation["parameters"] = parameters
+    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
+    done = {status: response for status, response in operation["responses"].items() if status < "300"}
+    for response in done.values():
+        response["description"] = "done"
+        response.pop("headers", None)
+    operation["responses"] = {**done, "default": _PROBLEM}
+
+
+def _plain(parameter: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: parameter[name] for name in ("name", "in", "required", "description", "schema") if name in parameter}
+    return kept | {"required": parameter.get("in") == "path" or bool(parameter.get("required"))}

@@ -1,0 +1,1 @@
+"""The endpoints of customers, one file per noun."""

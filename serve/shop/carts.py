@@ -1,0 +1,106 @@
+"""Carts, of users and of guests. The owner says what and how many; prices are put beside it as they are now."""
+
+from typing import Any, Final
+
+from litestar import delete, get, post, put
+from litestar.params import FromPath, JSONBody
+
+from actors.storage.catalogue import SALE_SKU
+from schemas.cart import CartContents, PutLine, ReadCart, RemoveLine
+from schemas.http.carts import Cart, CartLine, MergeCart, PutQuantity
+from schemas.ids import is_id
+from schemas.money import Money
+from schemas.offer import Offer
+from schemas.order import Line
+from serve.desk import Desk
+from serve.framework import ShopRequest
+from serve.requests import Refusal
+from serve.shop.guests import guest_key, merge_guest, new_guest_token
+
+_GUEST_LENGTH: Final = 24
+
+
+def _holder(request: ShopRequest) -> str:
+    """The key of the cart that is asked for. Refusal ``unauthenticated`` when neither user nor guest is named."""
+    guest = request.head.headers.get(b"guest-token")
+    if guest is None or b"authorization" in request.head.headers:
+        return request.customer().user_id
+    text = guest.decode("latin-1")
+    if len(text) != _GUEST_LENGTH or not is_id(text, "gst"):
+        raise Refusal("unauthenticated")
+    return guest_key(text)
+
+
+async def _priced(desk: Desk, contents: CartContents, guest_token: str | None = None) -> Cart:
+    facts = await desk.facts.fetch(tuple("sku:" + line.sku_id for line in contents.lines)) if contents.lines else {}
+    lines = tuple(_line(line, facts.get("sku:" + line.sku_id)) for line in contents.lines)
+    return Cart(version=contents.version, lines=lines, total=_total(lines), clipped=contents.clipped, guest_token=guest_token)
+
+
+def _line(line: Line, offer: Any) -> CartLine:
+    if not isinstance(offer, Offer) or not offer.on_sale:
+        return CartLine(sku_id=line.sku_id, quantity=line.quantity, unit_price=None, total=None)
+    return CartLine(
+        sku_id=line.sku_id,
+        quantity=line.quantity,
+        unit_price=Money(amount=offer.price, currency=offer.currency),
+        total=Money(amount=offer.price * line.quantity, currency=offer.currency),
+    )
+
+
+def _total(lines: tuple[CartLine, ...]) -> Money | None:
+    totals = [line.total for line in lines if line.total is not None]
+    if not totals or len(totals) < len(lines) or len({total.currency for total in totals}) > 1:
+        return None
+    return Money(amount=sum(total.amount for total in totals), currency=totals[0].currency)
+
+
+async def _check_sold(desk: Desk, sku_id: str) -> None:
+    """Refusal unless the article is one that may be bought: no cart is made for a name that somebody made up."""
+    offer = (await desk.facts.fetch(("sku:" + sku_id,))).get("sku:" + sku_id) if is_id(sku_id, "sku") else None
+    if not isinstance(offer, Offer):
+        raise Refusal("sku_unknown", {"sku_id": sku_id[:64]})
+    if not offer.on_sale or sku_id.startswith(SALE_SKU):
+        raise Refusal("sku_not_on_sale", {"sku_id": sku_id})
+
+
+@get("/v1/cart", operation_id="readCart")
+async def read_cart(request: ShopRequest) -> Cart:
+    """The cart, exactly."""
+    return await _priced(request.desk, await request.desk.told("cart", _holder(request), ReadCart()))
+
+
+@put("/v1/cart/lines/{sku_id:str}", operation_id="putCartLine")
+async def put_line(request: ShopRequest, sku_id: FromPath[str], data: JSONBody[PutQuantity]) -> Cart:
+    """Let a line be so many pieces. Who is neither user nor guest becomes a guest."""
+    desk, headers = request.desk, request.head.headers
+    new_guest = b"authorization" not in headers and b"guest-token" not in headers
+    token = new_guest_token(desk) if new_guest else None
+    holder = guest_key(token) if token else _holder(request)
+    if not desk.user_rate.take(holder):
+        raise Refusal("rate_limited")
+    if data.quantity:
+        await _check_sold(desk, sku_id)
+    elif not is_id(sku_id, "sku"):
+        raise Refusal("sku_unknown")
+    contents = await desk.told("cart", holder, PutLine(sku_id=sku_id, quantity=data.quantity), digest=b"put")
+    return await _priced(desk, contents, token)
+
+
+@delete("/v1/cart/lines/{sku_id:str}", operation_id="removeCartLine", status_code=200)
+async def remove_line(request: ShopRequest, sku_id: FromPath[str]) -> Cart:
+    """Take a line out; nothing happens when it is not there."""
+    holder = _holder(request)
+    if not is_id(sku_id, "sku"):
+        raise Refusal("sku_unknown")
+    return await _priced(request.desk, await request.desk.told("cart", holder, RemoveLine(sku_id=sku_id), digest=b"remove"))
+
+
+@post("/v1/cart/merge", operation_id="mergeCart", status_code=200)
+async def merge_cart(request: ShopRequest, data: JSONBody[MergeCart]) -> Cart:
+    """Take a guest's cart over. A repeat adds nothing."""
+    user_id = request.customer().user_id
+    return await _priced(request.desk, await merge_guest(request.desk, user_id, guest_key(data.guest_token)))
+
+
+HANDLERS: Final[list[Any]] = [read_cart, put_line, remove_line, merge_cart]
