@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: pools, the owners' own connection, and what the server must promise."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -10,6 +11,8 @@ from actors.ports.journal import StorageUnknown
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 3.0
+ANSWER_TIMEOUT_S: Final = 5.0
+"""How long a table's reader waits for a free connection and the answer together; asyncpg alone would wait for ever."""
 REQUIRED_ON: Final = ("fsync", "full_page_writes", "synchronous_commit")
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, EOFError, TimeoutError)
 """What a broken, slow or restarting server raises. Syntax errors are among PostgresError: a test PREPAREs every statement."""
@@ -75,8 +78,8 @@ class Link:
 
 
 async def known(work: Awaitable[T]) -> T:
-    """Await something on a pool; a lost server is StorageUnknown."""
+    """Await something on a pool; a lost server, or one that keeps us waiting, is StorageUnknown."""
     try:
-        return await work
+        return await asyncio.wait_for(work, ANSWER_TIMEOUT_S)
     except LOST as error:
         raise StorageUnknown(f"{type(error).__name__}: {error}") from error
