@@ -64,7 +64,7 @@ class Chaos:
         world = self._world
         world.counts["freeze"] += 1
         world.loop.freeze(victim.life)
-        await asyncio.sleep(self._rng.uniform(1, 8) if self._rng.random() < 0.3 else self._rng.uniform(8, 30) * self._rng.choice((1, 1, 1, 2)))
+        await asyncio.sleep(self._rng.choice((self._rng.uniform(1, 8), self._rng.uniform(8, 16), self._rng.uniform(8, 16), self._rng.uniform(16, 60))))
         if victim.life.frozen and not victim.life.dead:
             world.loop.thaw(victim.life)
 

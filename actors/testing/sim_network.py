@@ -40,8 +40,7 @@ class Network:
     def call(self, place: str, host: str, payload: bytes) -> asyncio.Future[bytes]:
         """Send an envelope and wait for its answers."""
         future = self._loop.create_future()
-        timer = self._loop.call_later(TIMEOUT_S, _lose, future, "no answer", context=_NOBODY)
-        future.add_done_callback(lambda _: timer.cancel(), context=_NOBODY)
+        self._later(TIMEOUT_S, _lose, future, "no answer")
         draw = self._rng.random
         if (place, host) in self.cuts:
             self._counts["request_cut"] += 1

@@ -31,9 +31,9 @@ LIMITS: Final = Limits(
     meta_every=24,
     entities_max=12,
     lease_ms=3000,
-    lease_renew_ms=900,
+    lease_renew_ms=1000,
     lease_margin_ms=300,
-    board_ms=700,
+    board_ms=1000,
     flush_timeout_ms=2500,
 )
 """Short, so that a run sees many snapshots, takeovers and passivations."""
@@ -179,10 +179,10 @@ class World:
 
     def break_things(self) -> None:
         """From now on lines and provider fail."""
-        self.store.fault_share = self.rng.choice((0.0, 0.01, 0.03))
+        self.store.fault_share = self.rng.choice((0.0, 0.005, 0.02))
         self.network.fault_share = self.rng.choice((0.01, 0.03, 0.08))
         self.gateway._faults = FakeFaults(
-            lose_share=0.1, drop_share=0.1, delay_ms_max=self.rng.choice((20, 800)), notice_lost_share=0.3, notice_copies_max=3
+            lose_share=0.1, drop_share=0.1, delay_ms_max=self.rng.choice((20, 20, 300)), notice_lost_share=0.3, notice_copies_max=3
         )
 
     def heal(self) -> None:
