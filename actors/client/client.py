@@ -56,7 +56,9 @@ class _Lane:
 class Client:
     """One per process and event loop."""
 
-    def __init__(self, sharding: Sharding, transport: Transport, directory: Directory, clock: Clock, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, sharding: Sharding, transport: Transport, directory: Directory, clock: Clock, rng: random.Random | None = None
+    ) -> None:
         self.sharding = sharding
         self._transport = transport
         self._directory = directory

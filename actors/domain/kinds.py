@@ -9,9 +9,9 @@ from typing import Any, Final, Union
 
 import msgspec
 
+from actors.domain.admission import AdmissionKind
 from actors.domain.cart import CartKind
 from actors.domain.entity import Kind, Refused
-from actors.domain.admission import AdmissionKind
 from actors.domain.order import OrderKind
 from actors.domain.quota import QuotaKind
 from actors.domain.sessions import SessionsKind
@@ -26,9 +26,9 @@ EFFECT_COMMANDS: Final = (gateway.GatewayOpen, gateway.GatewayLookup, gateway.Ga
 EFFECT_REPLIES: Final = (gateway.GatewayPayment, gateway.GatewayRefunded)
 
 _COMMANDS: Any = Union[tuple(command for kind in KINDS.values() for command in kind.commands)]  # noqa: UP007
-_SENDABLE: Any = Union[(*(command for kind in KINDS.values() for command in kind.commands), *EFFECT_COMMANDS)]  # noqa: UP007
+_SENDABLE: Any = Union[(*(command for kind in KINDS.values() for command in kind.commands), *EFFECT_COMMANDS)]
 _EVENTS: Any = Union[tuple(event for kind in KINDS.values() for event in kind.events)]  # noqa: UP007
-_REPLIES: Any = Union[(*(reply for kind in KINDS.values() for reply in kind.replies), *EFFECT_REPLIES, Refused, None)]  # noqa: UP007
+_REPLIES: Any = Union[(*(reply for kind in KINDS.values() for reply in kind.replies), *EFFECT_REPLIES, Refused, None)]
 
 Body: Any = msgspec.defstruct(
     "Body",

@@ -238,14 +238,7 @@ def _apply_forgotten(state: OrderBook, event: OrdersForgotten) -> None:
 
 def _apply_order(
     state: OrderBook,
-    event: OrderStepTaken
-    | OrderStepMoved
-    | OrderConfirmed
-    | OrderRefused
-    | OrderClosing
-    | OrderCancelled
-    | OrderPaid
-    | OrderUnfulfillable,
+    event: OrderStepTaken | OrderStepMoved | OrderConfirmed | OrderRefused | OrderClosing | OrderCancelled | OrderPaid | OrderUnfulfillable,
 ) -> None:
     order = find(state, event.order_id)
     assert order is not None, event

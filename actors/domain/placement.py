@@ -12,10 +12,10 @@ def plan_placement(hosts: list[str], current: dict[int, str]) -> dict[int, str]:
     names = sorted(hosts)
     base, extra = divmod(len(current), len(names))
     kept: dict[str, list[int]] = {name: [] for name in names}
-    homeless = []
+    homeless: list[int] = []
     for shard in sorted(current):
         owner = current[shard]
-        (kept[owner] if owner in kept else homeless).append(shard)
+        kept.get(owner, homeless).append(shard)
     # Those that have most may keep the odd one, so that nothing moves for its sake.
     by_load = sorted(names, key=lambda name: (-len(kept[name]), name))
     quota = {name: base + (1 if i < extra else 0) for i, name in enumerate(by_load)}

@@ -25,7 +25,10 @@ _META_DECODER: Final[Any] = msgspec.msgpack.Decoder(tuple[list[tuple[str, str, W
 class Cell:
     """One entity in memory. ``batch`` is the number of the batch that holds its latest record."""
 
-    __slots__ = ("batch", "key", "kind", "kind_name", "replayed", "seen", "seq", "shard", "snapshot_bytes", "snapshot_version", "state", "touched_ms", "version", "waiters")
+    __slots__ = (
+        "batch", "key", "kind", "kind_name", "replayed", "seen", "seq", "shard", "snapshot_bytes", "snapshot_version", "state",
+        "touched_ms", "version", "waiters",
+    )  # fmt: skip
 
     def __init__(self, kind: Kind, key: str, shard: "Shard") -> None:
         self.kind = kind

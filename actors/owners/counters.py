@@ -42,7 +42,4 @@ class Counters:
 
     def as_dict(self) -> dict[str, object]:
         """All of it, ready for JSON."""
-        return {
-            name: dict(value) if isinstance(value, Counter) else value
-            for name, value in vars(self).items()
-        }
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}

@@ -91,9 +91,8 @@ class Placement:
         }
         if stray:
             await self._board.release(host.name, stray)
-        leaving = [
-            host.shards[row.shard] for row in rows if row.host == host.name and row.shard in host.shards and targets.get(row.shard, host.name) != host.name
-        ]
+        mine = [row.shard for row in rows if row.host == host.name and row.shard in host.shards]
+        leaving = [host.shards[shard] for shard in mine if targets.get(shard, host.name) != host.name]
         await asyncio.gather(*(self._hand_over(shard) for shard in leaving))
         host.storage_down_since_ms = 0.0
 

@@ -104,11 +104,10 @@ class Turns:
         if call.digest and self._answered_before(cell, call):
             return
         context = Context(at_ms=now_ms, command_id=call.id, facts=self.facts(cell.kind.needs(call.command)))
-        outcome = self._decide(cell, call, context)
-        if isinstance(outcome, Plan):
-            outcome = self._plan(cell, call, outcome)
-            if outcome is None:
-                return
+        decided = self._decide(cell, call, context)
+        outcome = self._plan(cell, call, decided) if isinstance(decided, Plan) else decided
+        if outcome is None:
+            return
         self.counters.turns += 1
         if isinstance(outcome, Refused):
             # An answer whose rule raised is not settled: its send stays open and is carried again.
@@ -154,7 +153,7 @@ class Turns:
         self._raised[name] = self._raised.get(name, 0) + 1
         return self._raised[name]
 
-    def _plan(self, cell: Cell, call: Incoming, plan: Plan) -> Outcome | None:
+    def _plan(self, cell: Cell, call: Incoming, plan: Plan) -> Accepted | None:
         """All agree in this turn, or one refuses and nothing happened; or the saga is opened; None: already answered."""
         agreed: list[tuple[Cell, Accepted]] = []
         looked_at = cell.batch
@@ -209,9 +208,7 @@ class Turns:
         if accepted.sends:
             self._follow(cell, row, accepted.sends, now_ms, call.ack)
 
-    def _record(
-        self, cell: Cell, accepted: Accepted, now_ms: int, command_id: bytes = b"", digest: bytes = b"", ack: bytes = b""
-    ) -> Row:
+    def _record(self, cell: Cell, accepted: Accepted, now_ms: int, command_id: bytes = b"", digest: bytes = b"", ack: bytes = b"") -> Row:
         """Apply what happened and put it into the open batch."""
         kind, shard = cell.kind, cell.shard
         for event in accepted.events:

@@ -1,12 +1,15 @@
 """The hosts' numbers as Prometheus text."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import ray
-from ray.exceptions import RayError
+import msgspec
 
-from actors.runtime.options import NAMESPACE
+from actors.ports.journal import Board, StorageUnknown
+from actors.ports.transport import Transport, TransportLost
+
+Lag = Callable[[], Awaitable[Mapping[str, tuple[int, float]]]]
 
 TIMEOUT_S: Final = 2.0
 
@@ -25,42 +28,58 @@ COUNTERS: Final = (
 )  # fmt: skip
 
 
-async def cluster_status() -> dict[str, Any]:
-    """What the coordinator knows; empty while it cannot be reached."""
-    try:
-        coordinator = ray.get_actor("coordinator", namespace=NAMESPACE)
-        status: dict[str, Any] = await asyncio.wait_for(coordinator.status.remote(), TIMEOUT_S)
-        return status
-    except (ValueError, RayError, TimeoutError):
-        return {}
+class HostMetrics:
+    """Asks every live host over the transport; Ray's control store, which may be away, is not asked."""
+
+    def __init__(self, board: Board, transport: Transport, lag: Lag) -> None:
+        self._board = board
+        self._transport = transport
+        self._lag = lag
+
+    async def text(self) -> str:
+        """Prometheus text of all hosts and projections; without those that do not answer."""
+        try:
+            leases = [lease.host for lease in await self._board.hosts() if lease.alive]
+            lag = await self._lag()
+        except StorageUnknown:
+            leases, lag = [], {}
+        found = await asyncio.gather(*(self._ask(host) for host in leases))
+        return metrics_text([status for status in found if status], lag)
+
+    async def _ask(self, host: str) -> dict[str, Any]:
+        try:
+            told = await asyncio.wait_for(self._transport.call(host, b""), TIMEOUT_S)
+            status: dict[str, Any] = msgspec.json.decode(told)
+            return status
+        except (TransportLost, TimeoutError, msgspec.DecodeError):
+            return {}
 
 
-async def host_metrics() -> str:
-    """Prometheus text of all hosts and projections; empty while the coordinator cannot be reached."""
-    status = await cluster_status()
+def metrics_text(hosts: list[dict[str, Any]], projections: Mapping[str, tuple[int, float]]) -> str:
+    """The numbers of hosts (``HostProcess.status``), and how far projections are behind (records, seconds)."""
     lines: list[str] = []
     for name, meaning in GAUGES.items():
         lines += [f"# HELP stampede_host_{name} {meaning}", f"# TYPE stampede_host_{name} gauge"]
-        lines += [f'stampede_host_{name}{{host="{host["host"]}"}} {host[name]}' for host in status.get("hosts", ()) if name in host]
+        lines += [f'stampede_host_{name}{{host="{host["host"]}"}} {host[name]}' for host in hosts if name in host]
     for name in COUNTERS:
         lines.append(f"# TYPE stampede_host_{name} counter")
-        lines += [
-            f'stampede_host_{name}{{host="{host["host"]}"}} {host["counters"][name]}' for host in status.get("hosts", ()) if "counters" in host
-        ]
-    for host in status.get("hosts", ()):
+        lines += [f'stampede_host_{name}{{host="{host["host"]}"}} {host["counters"][name]}' for host in hosts if "counters" in host]
+    for host in hosts:
         counters = host.get("counters", {})
-        lines += [f'stampede_host_refusals{{host="{host["host"]}",code="{code}"}} {count}' for code, count in counters.get("refusals", {}).items()]
+        refusals = counters.get("refusals", {})
+        lines += [f'stampede_host_refusals{{host="{host["host"]}",code="{code}"}} {count}' for code, count in refusals.items()]
         lines += _histogram("flush_rows", host["host"], counters.get("flush_sizes", {}))
         lines += _histogram("flush_milliseconds", host["host"], counters.get("flush_times", {}))
-    for group, lag in status.get("projections", {}).items():
-        lines += [f'stampede_projection_lag_rows{{projection="{group}"}} {lag[0]}', f'stampede_projection_lag_seconds{{projection="{group}"}} {lag[1]}']
+    for group, lag in projections.items():
+        lines.append(f'stampede_projection_lag_rows{{projection="{group}"}} {lag[0]}')
+        lines.append(f'stampede_projection_lag_seconds{{projection="{group}"}} {lag[1]}')
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def _histogram(name: str, host: str, counts: dict[int, int]) -> list[str]:
+def _histogram(name: str, host: str, counts: Mapping[str, int]) -> list[str]:
     """Counts by powers of two as cumulative buckets."""
     lines, total = [], 0
-    for bound in sorted(counts):
+    for bound in sorted(counts, key=int):
         total += counts[bound]
         lines.append(f'stampede_host_{name}_bucket{{host="{host}",le="{bound}"}} {total}')
     if counts:

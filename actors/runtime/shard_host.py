@@ -39,9 +39,7 @@ class _ShardHost:
         tune_garbage_collection()
         await self._socket.start()
 
-    @ray.method
-    async def start(self) -> str:
-        """Join the board; answers the host's name. Safe to call again."""
+    async def _ensure_started(self) -> str:
         if self._ready is None:
             self._ready = asyncio.ensure_future(self._start())
         try:
@@ -52,10 +50,15 @@ class _ShardHost:
         return self._process.name
 
     @ray.method
+    async def start(self) -> str:
+        """Join the board; answers the host's name. Safe to call again."""
+        return await self._ensure_started()
+
+    @ray.method
     async def envelope(self, payload: bytes) -> bytes:
         """One batch of calls (``actors.owners.door``). A host that was restarted by Ray starts here."""
         if self._ready is None or not self._ready.done():
-            await self.start()
+            await self._ensure_started()
         return await self._process.envelope(payload)
 
     @ray.method

@@ -11,62 +11,54 @@ import ray
 from actors.runtime.config import short_directory, write_config
 from actors.runtime.coordinator import Coordinator
 from actors.runtime.options import COORDINATOR, NAMESPACE
+from actors.runtime.own_ray import end_node, start_node
 from schemas.settings import Settings
 
 TRIES: Final = 3
-OBJECT_STORE_BYTES: Final = 96 * 1024 * 1024
-"""Envelopes stay below 100 KB and never enter the object store; Ray wants at least 75 MB."""
-
-QUIET: Final = {
-    # Nothing is reported to anybody, and workers are not started through `uv run`.
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # A prestarted worker for every core would idle at 60 MB each.
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_enable_worker_prestart": "0",
-}
 
 
 class RayStartFailed(Exception):
     """Ray did not start. The message says what was tried and where its logs are."""
 
 
-def start_ray(settings: Settings, progress: Callable[[str], None]) -> None:
-    """Join ``RAY_ADDRESS`` when it is set; otherwise a Ray of our own, never somebody else's."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+class RunningRay:
+    """The Ray that this process joined, and started where the node is its own."""
+
+    def __init__(self, node: Any = None) -> None:
+        self.node = node
+
+    def stop(self) -> None:
+        """Leave; a Ray that was started here ends, a cluster that was joined goes on."""
+        ray.shutdown()
+        if self.node is not None:
+            end_node(self.node)
+
+
+def start_ray(settings: Settings, progress: Callable[[str], None]) -> RunningRay:
+    """Join ``RAY_ADDRESS`` when it is set; otherwise a Ray of our own, never somebody else's.
+
+    ``actors.runtime.environment.prepare_ray`` was called before this module was imported.
+    """
     address = os.environ.get("RAY_ADDRESS")
-    directory = str(short_directory(settings))
+    directory = short_directory(settings)
     last: Exception | None = None
     for attempt in range(1, TRIES + 1):
+        running = RunningRay()
         try:
-            if address:
-                ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING)
-            else:
-                _start_local(directory)
-            return
+            if not address:
+                running.node = start_node(directory)
+            _join(address or running.node.gcs_address)
+            return running
         except Exception as error:
             last = error
-            progress(f"Ray did not start ({type(error).__name__}); try {attempt + 1} of {TRIES}" if attempt < TRIES else "Ray did not start")
-            ray.shutdown()
+            progress(f"Ray did not start ({type(error).__name__}); that was try {attempt} of {TRIES}")
+            running.stop()
             time.sleep(attempt)
     raise RayStartFailed(f"Ray did not start in {TRIES} tries. Its logs are in {directory}. The last error: {last}") from last
 
 
-def _start_local(directory: str) -> None:
-    ray.init(
-        address="local",
-        namespace=NAMESPACE,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=directory,
-        _node_ip_address="127.0.0.1",
-        num_cpus=max(2, os.cpu_count() or 2),
-    )
+def _join(address: str) -> None:
+    ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING)
 
 
 def start_runtime(settings: Settings) -> Any:
@@ -76,11 +68,6 @@ def start_runtime(settings: Settings) -> Any:
     coordinator = Coordinator.options(**options).remote(str(path))
     ray.get(coordinator.start.remote(), timeout=120)
     return coordinator
-
-
-def stop_ray() -> None:
-    """End the Ray that was started here; a cluster that was joined goes on."""
-    ray.shutdown()
 
 
 def stop_runtime() -> None:

@@ -96,10 +96,12 @@ class PostgresJournal:
         return bool(await self._flushes.run(lambda connection: connection.fetchval(APPEND, *columns)))
 
     async def load(self, keys: list[tuple[int, str, str]]) -> list[Loaded]:
-        return await self._exclusive(self._reads, lambda connection: _load(connection, keys))
+        loaded: list[Loaded] = await self._exclusive(self._reads, lambda connection: _load(connection, keys))
+        return loaded
 
     async def recover(self, shard: int, head: int) -> Recovered:
-        return await self._exclusive(self._reads, lambda connection: _recover(connection, shard, head))
+        recovered: Recovered = await self._exclusive(self._reads, lambda connection: _recover(connection, shard, head))
+        return recovered
 
     async def save_snapshots(self, epochs: dict[int, int], snapshots: list[Snapshot]) -> None:
         columns = (
