@@ -19,6 +19,7 @@ HOURS: Final = 1.0
 """Long enough for a bench, whose customers do not refresh."""
 
 WATCH_S: Final = 1.0
+WIDTH_MIN: Final = 140
 SAGA_LIMIT_MINUTES: Final = 15.0
 
 
@@ -185,7 +186,8 @@ def _repeat(work: Callable[[], None], again: bool) -> None:
 def _show(page: Any) -> None:
     from rich.console import Console
 
-    Console(highlight=False).print(page)
+    # A table that is cut says nothing: on a narrow screen its lines run over.
+    Console(highlight=False, width=max(Console().width, WIDTH_MIN)).print(page)
 
 
 @app.command(help=say("audit"))
