@@ -102,7 +102,7 @@ class Framework:
     async def reply(self, head: Head, receive: Receive) -> Reply:
         """The answer; what a handler refused or broke on is raised."""
         body = await read_body(head, receive, self._limit)
-        if head.method in WRITING and not head.path.startswith(RAW) and (body or head.headers.get(b"content-type")):
+        if body and head.method in WRITING and not head.path.startswith(RAW):
             check_json_type(head)
             strict_json.check(body)
         scope = head.scope | {_HEAD: head, _BODY: body, "state": {}}
