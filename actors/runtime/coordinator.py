@@ -39,39 +39,58 @@ class _Coordinator:
         self._planner = Planner(self._board)
         self._follower = Follower(self._settings.database_url)
         self._hosts: dict[str, Any] = {}
-        self._retired: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     @ray.method
     async def start(self) -> list[str]:
         """Start hosts on every node and the loops; answers the hosts' names. Safe to call again."""
-        names = await self._start_hosts()
+        await self._find_hosts()
+        await asyncio.gather(*(self._start_host(name, handle) for name, handle in self._hosts.items()))
         if not self._tasks:
-            self._tasks = [asyncio.ensure_future(self._keep_placing()), asyncio.ensure_future(self._follower.run())]
-        return names
-
-    async def _start_hosts(self) -> list[str]:
-        wanted = {
-            host_name(node["NodeID"], index): node["NodeID"]
-            for node in ray.nodes()
-            if node["Alive"]
-            for index in range(self._settings.hosts)
-        }
-        for name, node in wanted.items():
-            if name not in self._hosts and name not in self._retired:
-                strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-                options = {**SHARD_HOST, "name": name, "namespace": NAMESPACE, "get_if_exists": True, "scheduling_strategy": strategy}
-                self._hosts[name] = ShardHost.options(**options).remote(name, self._config_path)
-        for name in [name for name in self._hosts if name not in wanted]:
-            del self._hosts[name]
-        await asyncio.gather(*(self._start_host(name, handle) for name, handle in list(self._hosts.items())))
+            loops = (self._keep_placing(), self._keep_hosts(), self._follower.run())
+            self._tasks = [asyncio.ensure_future(work) for work in loops]
         return sorted(self._hosts)
+
+    async def _find_hosts(self) -> None:
+        """One set of hosts for every live node. Asking Ray's control store blocks while it is away, so it is asked on a thread."""
+        self._hosts = await asyncio.to_thread(self._hosts_of_nodes, dict(self._hosts))
+
+    def _hosts_of_nodes(self, known: dict[str, Any]) -> dict[str, Any]:
+        found = {}
+        nodes: Any = ray.nodes
+        for node in nodes():
+            for index in range(self._settings.hosts if node["Alive"] else 0):
+                name = host_name(node["NodeID"], index)
+                found[name] = known.get(name) or self._make_host(name, node["NodeID"])
+        return found
+
+    def _make_host(self, name: str, node: str) -> Any:
+        strategy = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        options = {**SHARD_HOST, "name": name, "namespace": NAMESPACE, "get_if_exists": True, "scheduling_strategy": strategy}
+        return ShardHost.options(**options).remote(name, self._config_path)
 
     async def _start_host(self, name: str, handle: Any) -> None:
         try:
             await asyncio.wait_for(handle.start.remote(), START_TIMEOUT_S)
         except (RayError, TimeoutError) as error:
             log.warning("host_not_started", host=name, reason=type(error).__name__)
+
+    async def _keep_hosts(self) -> None:
+        """Hosts for nodes that came, none for nodes that went; a host that Ray started again is told to begin.
+
+        Each host is asked by itself: one that hangs keeps no other one waiting.
+        """
+        asked: dict[str, asyncio.Task[None]] = {}
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._find_hosts()
+            except Exception as error:
+                # Ray raises many things while its control store is away; the hosts that are known go on.
+                log.warning("nodes_unreadable", reason=type(error).__name__)
+            for name, handle in self._hosts.items():
+                if name not in asked or asked[name].done():
+                    asked[name] = asyncio.ensure_future(self._start_host(name, handle))
 
     async def _keep_placing(self) -> None:
         while True:
@@ -80,9 +99,8 @@ class _Coordinator:
                 moved = await self._planner.propose()
                 if moved:
                     log.info("placement_proposed", shards=moved)
-                await asyncio.wait_for(self._start_hosts(), START_TIMEOUT_S)
-            except (StorageUnknown, RayError, TimeoutError) as error:
-                log.warning("placement_failed", reason=type(error).__name__)
+            except StorageUnknown as error:
+                log.warning("placement_failed", reason=error.reason)
 
     @ray.method
     async def status(self) -> dict[str, Any]:
@@ -110,6 +128,13 @@ class _Coordinator:
             except (RayError, TimeoutError) as error:
                 log.warning("host_not_stopped", reason=type(error).__name__)
         await self._board.close()
+
+
+def _nodes() -> list[dict[str, Any]]:
+    """Ray's nodes; its function has no types."""
+    nodes: Any = ray.nodes
+    found: list[dict[str, Any]] = nodes()
+    return found
 
 
 def host_name(node_id: str, index: int) -> str:

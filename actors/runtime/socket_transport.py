@@ -136,7 +136,8 @@ class SocketTransport:
             if not path.exists():
                 return await self._remote.call(host, payload)
             line = self._lines.setdefault(host, _Line())
-            await self._connect(line, path)
+            if not await self._connect(line, path):
+                return await self._remote.call(host, payload)
         frames = line.frames
         if frames is None:
             raise TransportLost(f"{host}: not connected")
@@ -146,15 +147,19 @@ class SocketTransport:
         frames.send(line.number, payload)
         return await future
 
-    async def _connect(self, line: _Line, path: Path) -> None:
+    async def _connect(self, line: _Line, path: Path) -> bool:
+        """False when nobody listens: a dead host's socket is left behind, and the one that Ray started again begins when it is asked."""
         async with line.connecting:
             if line.frames is not None:
-                return
+                return True
             try:
                 loop = asyncio.get_running_loop()
                 _, line.frames = await loop.create_unix_connection(lambda: _Frames(line.received, line.lost), str(path))
+            except (ConnectionRefusedError, FileNotFoundError):
+                return False
             except OSError as error:
                 raise TransportLost(f"{path.name}: {error}") from error
+            return True
 
     def close(self) -> None:
         """Hang up. Whoever still waits for an answer is told that the connection broke."""

@@ -26,10 +26,15 @@ class Watch:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._seen: dict[Path, tuple[int, int, float]] = {}
+        self._looked_s = 0.0
 
     def look(self, directory: Path, now_s: float) -> list[int]:
         """The processes whose pulse has stood still for longer than the limit."""
         hung = []
+        if now_s - self._looked_s > self._limit_s / 2:
+            # This process stood still itself, most likely with the whole machine: nobody is judged by that time.
+            self._seen.clear()
+        self._looked_s = now_s
         for path in directory.glob("*.pulse"):
             pulse = read_pulse(path)
             if pulse is None:

@@ -93,7 +93,9 @@ def _check_ports(settings: Settings) -> Settings:
             try:
                 probe.bind((settings.host, port))
             except OSError as error:
-                raise CannotStart(f"Port {port} on {settings.host} is taken ({error.strerror}). Free it, or set {name} to another one.") from error
+                raise CannotStart(
+                    f"Port {port} on {settings.host} is taken ({error.strerror}). Free it, or set {name} to another one."
+                ) from error
     return settings
 
 
@@ -174,17 +176,19 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def _cluster(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
     from actors.runtime.config import short_directory
-    from actors.runtime.start import RayStartFailed, start_ray, start_runtime, stop_ray, stop_runtime
-    from serve.app import prepare_environment
+    from actors.runtime.environment import prepare_ray
 
     tell("starting Ray")
-    prepare_environment(settings)
     # A crashed run may have left sockets behind; nobody listens on them.
     for left in short_directory(settings).glob("*.sock"):
         left.unlink(missing_ok=True)
-    stack.callback(stop_ray)
+    prepare_ray(settings)
+    from actors.runtime.start import RayStartFailed, start_ray, start_runtime, stop_runtime
+    from serve.app import prepare_environment
+
+    prepare_environment(settings)
     try:
-        start_ray(settings, tell)
+        stack.callback(start_ray(settings, tell).stop)
     except RayStartFailed as error:
         raise CannotStart(str(error)) from error
     tell("starting the shard hosts")
