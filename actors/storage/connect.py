@@ -14,8 +14,9 @@ CONNECT_TIMEOUT_S: Final = 3.0
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a table's reader waits for a free connection and the answer together; asyncpg alone would wait for ever."""
 REQUIRED_ON: Final = ("fsync", "full_page_writes", "synchronous_commit")
-LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, EOFError, TimeoutError)
-"""What a broken, slow or restarting server raises. Syntax errors are among PostgresError: a test PREPAREs every statement."""
+LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, TimeoutError)
+"""What a broken, slow or restarting server raises. Syntax errors are among PostgresError: a test PREPAREs every statement.
+InternalClientError is what asyncpg says when the server's last word arrived between two of our statements."""
 
 
 class UnsafeDatabase(Exception):
