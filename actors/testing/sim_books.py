@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.domain.kinds import body_decoder
+from actors.domain.kinds import body_decoder, meta_decoder
 from actors.ports.journal import Row
 from schemas import order as o
 from schemas import quota as q
 from schemas import stock as s
+from schemas.ids import derived_id
 
 BROKEN_MAX: Final = 20
 """Broken promises listed: one breach makes many."""
@@ -77,6 +78,7 @@ class Books:
         self.bought: dict[tuple[str, str, str], int] = {}
         self._sale_limit = sale_limit
         self._seqs: dict[int, int] = {}
+        self._settled: set[bytes] = set()
 
     def breach(self, promise: str) -> None:
         """Note a broken promise."""
@@ -94,6 +96,8 @@ class Books:
         records.append(Record(row=row, body=body))
         if row.version != len(records):
             self.breach(f"two histories: {row.kind} {row.key} wrote version {row.version} as its record {len(records)}")
+        if row.meta:
+            self._settled.update(meta_decoder.decode(row.meta).acks)
         if body.digest:
             known = (*entity, row.command_id)
             if known in self.answers:
@@ -168,6 +172,8 @@ class Books:
         self._expect(reservation_id not in part.holds, f"held twice: {key} {reservation_id.hex()[:8]}")
         self._expect(reservation_id not in part.ended, f"held after its end: {key} {reservation_id.hex()[:8]} was {part.ended.get(reservation_id)}")
         self._expect(reservation_id not in part.sold, f"held after it was sold: {key} {reservation_id.hex()[:8]}")
+        given_back = derived_id("release", reservation_id, key) in self._settled
+        self._expect(not given_back, f"held after its release was answered: {key} {reservation_id.hex()[:8]}")
         part.available -= event.quantity
         part.holds[reservation_id] = part.holds.get(reservation_id, 0) + event.quantity
         part.orders[reservation_id] = event.order_id

@@ -16,6 +16,7 @@ class Chaos:
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
         self._rng = random.Random(f"{seed}:chaos")
+        self._names = 0
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def reign(self) -> None:
@@ -55,7 +56,8 @@ class Chaos:
         again = self._rng.random() < 0.5
         if not again:
             del world.processes[victim.name]
-        world.boot(victim.name if again else f"host{HOSTS + len(world.died)}")
+            self._names += 1
+        world.boot(victim.name if again else f"host{HOSTS + self._names}")
 
     async def _freeze(self) -> None:
         victim = self._victim()

@@ -88,8 +88,9 @@ async def _live(world: World, crowd: Crowd, tables: Tables, seed: int) -> None:
     world.heal()
     for number in range(HOSTS - len(world.live())):
         world.boot(f"healer{number}")
-    await asyncio.gather(*(crowd.insist(intent, 40) for intent in crowd.intents if not intent.is_definite()))
-    await _rest(world, crowd, tables)
+    for _ in range(2):
+        await asyncio.gather(*(crowd.insist(intent, 40) for intent in crowd.intents if not intent.is_definite()))
+        await _rest(world, crowd, tables)
     for task in [*followers, background[1]]:
         task.cancel()
 
