@@ -8,6 +8,7 @@ in this host's memory, they take part in the same turn and the same flush.
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+import msgspec
 import structlog
 
 from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan, Refused, Send
@@ -200,15 +201,16 @@ class Turns:
         if not accepted.events and not accepted.sends and not call.ack:
             self.gate(cell.batch, call.respond, _answer_of(accepted.reply, cell))
             return
-        row = self._record(cell, accepted, now_ms, call.id, call.digest, call.ack)
+        place = len(self.open_batch.rows)
+        self._record(cell, accepted, now_ms, call.id, call.digest, call.ack)
         if accepted.reply is not None or not call.digest:
             self.open_batch.answers.append((call.respond, _answer_of(accepted.reply, cell)))
         else:
             cell.waiters.setdefault(call.id, []).append(call.respond)
         if accepted.sends:
-            self._follow(cell, row, accepted.sends, now_ms, call.ack)
+            self._follow(cell, place, accepted.sends, now_ms, call.ack)
 
-    def _record(self, cell: Cell, accepted: Accepted, now_ms: int, command_id: bytes = b"", digest: bytes = b"", ack: bytes = b"") -> Row:
+    def _record(self, cell: Cell, accepted: Accepted, now_ms: int, command_id: bytes = b"", digest: bytes = b"", ack: bytes = b"") -> None:
         """Apply what happened and put it into the open batch."""
         kind, shard = cell.kind, cell.shard
         for event in accepted.events:
@@ -237,7 +239,6 @@ class Turns:
             cell.seen[command_id] = Seen(digest=digest, at_ms=now_ms, answer=answer)
         if accepted.completes:
             self._complete(cell, accepted.completes)
-        return row
 
     def _complete(self, cell: Cell, completes: tuple[tuple[bytes, Any], ...]) -> None:
         """Answer commands that were left open, when this batch is durable."""
@@ -246,11 +247,12 @@ class Turns:
             for respond in cell.waiters.pop(command_id, ()):
                 self.open_batch.answers.append((respond, _answer_of(reply, cell)))
 
-    def _follow(self, cell: Cell, row: Row, sends: tuple[Send, ...], now_ms: int, ack: bytes) -> None:
-        """Sends to entities of this host take effect in the same flush; the others are journalled with their cause."""
+    def _follow(self, cell: Cell, place: int, sends: tuple[Send, ...], now_ms: int, ack: bytes) -> None:
+        """Sends to entities of this host take effect in the same flush; the others are journalled with their cause, the record at ``place``."""
         kept = [WireSend(send.id, send.step, send.kind, send.key, send.command) for send in sends if not self._inline(cell, send, now_ms)]
         if kept or ack:
-            row.meta = encoder.encode(Meta(kept, [ack] if ack else []))
+            rows = self.open_batch.rows
+            rows[place] = msgspec.structs.replace(rows[place], meta=encoder.encode(Meta(kept, [ack] if ack else [])))
 
     def _inline(self, cell: Cell, send: Send, now_ms: int) -> bool:
         """True when the receiver took it in this turn and the sender took the answer; False: it must be carried."""

@@ -17,7 +17,7 @@ class StorageUnknown(Exception):
         self.reason = reason
 
 
-class Row(msgspec.Struct, gc=False, kw_only=True):
+class Row(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One record: what one turn of one entity changed. ``(shard, seq)`` is unique and has no gaps.
 
     version counts the records of this entity from 1. wake_ms is when the entity wants to be woken

@@ -1,5 +1,7 @@
 """Journal and board in memory: what PostgreSQL promises, without it. Passes the same contract suite."""
 
+import msgspec
+
 from actors.domain.kinds import body_decoder
 from actors.ports.clock import Clock
 from actors.ports.journal import Fence, HostLease, Loaded, Ownership, Recovered, Row, ShardMeta, Snapshot
@@ -39,8 +41,7 @@ class MemoryJournal:
                 self._keep(row)
         else:
             for row in rows:
-                row.seq = len(self.rows[row.shard]) + 1
-                self._keep(row)
+                self._keep(msgspec.structs.replace(row, seq=len(self.rows[row.shard]) + 1))
         for fence in fences:
             self.heads[fence.shard] = fence.new_head if self.fenced else len(self.rows[fence.shard])
         return True
@@ -144,6 +145,4 @@ class MemoryJournal:
 
 def _renumbered(rows: list[Row], version: int) -> list[Row]:
     """Without the fence two owners may have written the same version; the control must be able to go on and be seen to oversell."""
-    for index, row in enumerate(rows):
-        row.version = version + index + 1
-    return rows
+    return [msgspec.structs.replace(row, version=version + index + 1) for index, row in enumerate(rows)]
