@@ -239,7 +239,8 @@ def answered(state: OrderBook, command: Answered, context: Context) -> Outcome:
     index = int(step[1:])
     if step[0] == "r" and order.alternatives[index]:
         return _next_part(state, order, index)
-    return refuse(order, command.refused, context)
+    name = {"sku_id": order.lines[index].sku_id} if step[0] == "r" else {"coupon_id": order.coupons[index].coupon_id}
+    return refuse(order, Refused(code=command.refused.code, params={**command.refused.params, **name}), context)
 
 
 def _step_taken(order: Order, step: str) -> Outcome:
