@@ -248,7 +248,7 @@ class Turns:
                 self.open_batch.answers.append((respond, _answer_of(reply, cell)))
 
     def _follow(self, cell: Cell, place: int, sends: tuple[Send, ...], now_ms: int, ack: bytes) -> None:
-        """Sends to entities of this host take effect in the same flush; the others are journalled with their cause, the record at ``place``."""
+        """Sends to entities of this host take effect in the same flush; the others go with their cause, the record at ``place``."""
         kept = [WireSend(send.id, send.step, send.kind, send.key, send.command) for send in sends if not self._inline(cell, send, now_ms)]
         if kept or ack:
             rows = self.open_batch.rows
