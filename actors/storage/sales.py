@@ -244,12 +244,14 @@ async def _spread(client: Asks, sku_id: str, parts: int) -> list[PartLevel] | Re
         # Sold meanwhile: what is left where it is may be bought there.
         if answer.code not in ("", "insufficient_stock"):
             return _refusal(answer)
-    while any(part.level.in_transit for part in levels) or not levels:
-        await asyncio.sleep(0.02)
+    while True:
         levels = await _levels(client, sku_id, parts)
         if isinstance(levels, Refused):
             return levels
-    return await _levels(client, sku_id, parts)
+        if not any(part.level.in_transit for part in levels):
+            # The sources have heard that all arrived; the targets may have been asked before.
+            return await _levels(client, sku_id, parts)
+        await asyncio.sleep(0.02)
 
 
 def transfers(sku_id: str, available: list[int]) -> list[tuple[str, str, int]]:

@@ -38,6 +38,20 @@ def test_every_host_tells_its_own_numbers(in_copy: Any, run: Run) -> None:
     assert [msgspec.convert(host, Host).pid for host in hosts] == [os.getpid()] * 2
 
 
+def test_hosts_that_are_gone_or_silent_are_told_apart_from_those_that_answer(in_copy: Any, run: Run) -> None:
+    columns, until = "host, address, node, pid, draining, until", "now() + $2::int * interval '1 s'"
+    lease = f"INSERT INTO host_lease ({columns}) VALUES ($1, $1, 'far', 1, true, {until})"
+    in_copy.sql(lease, "host-ended", -5)
+    in_copy.sql(lease, "host-silent", 60)
+    try:
+        found = run("status", "--json").json
+        assert [(host["host"], host["answers"]) for host in found["hosts"]] == [("host-a", True), ("host-b", True), ("host-silent", False)]
+        assert found["hosts_gone"] == ["host-ended"]
+        assert "does not answer" in run("status").out
+    finally:
+        in_copy.sql("DELETE FROM host_lease WHERE node = 'far'")
+
+
 def test_every_shard_has_an_owner_and_an_epoch(in_copy: Any, run: Run) -> None:
     found = caught_up(run)
     assert [shard["shard"] for shard in found["shards"]] == list(range(16))
