@@ -300,17 +300,17 @@ async def test_f25_a_lock_of_a_hung_owner_is_gone_after_a_second_and_the_takeove
 
 
 @pytest.mark.slow
-async def test_f29_a_server_that_may_lose_acknowledged_commits_is_refused(database_url: str, connection: Any, tmp_path: Path) -> None:
-    await check_durable(connection)
-    careless = await asyncpg.connect(database_url, server_settings={"synchronous_commit": "off"})
-    with pytest.raises(UnsafeDatabase, match="synchronous_commit = off"):
-        await check_durable(careless)
-    await careless.close()
-    with EmbeddedPostgres(tmp_path / "unsafe", options={"fsync": "off"}) as server:
-        unsafe = await asyncpg.connect(server.url)
-        with pytest.raises(UnsafeDatabase, match="fsync = off"):
-            await check_durable(unsafe)
-        await unsafe.close()
+async def test_f29_a_server_that_may_lose_acknowledged_commits_is_refused(connection: Any, tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path / "server") as server:
+        safe = await asyncpg.connect(server.url)
+        await check_durable(safe)
+        await safe.close()
+        careless = await asyncpg.connect(server.url, server_settings={"synchronous_commit": "off"})
+        with pytest.raises(UnsafeDatabase, match="synchronous_commit = off"):
+            await check_durable(careless)
+        await careless.close()
+    with pytest.raises(UnsafeDatabase, match="fsync = off"):
+        await check_durable(connection)
 
 
 @pytest.mark.slow
