@@ -38,6 +38,11 @@ _GUEST: Final[dict[str, Any]] = {
     "description": "of a guest, instead of Authorization",
     "schema": {"type": "string", "pattern": "^gst_[0-9a-z]{20}$"},
 }
+_FORM: Final = "_[A-Za-z0-9_.-]{1,58}$"
+_PATH_FORMS: Final[dict[str, str]] = {
+    f"{name}_id": f"^{prefix}{_FORM}" for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"))
+}
+_PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -151,5 +156,7 @@ def _finish(operation: dict[str, Any]) -> None:
 
 
 def _plain(parameter: dict[str, Any]) -> dict[str, Any]:
+    if parameter["in"] == "path":
+        return parameter | {"schema": {"type": "string", "pattern": _PATH_FORMS[parameter["name"]]}, "required": True}
     kept = {name: parameter[name] for name in ("name", "in", "required", "description", "schema") if name in parameter}
-    return kept | {"required": parameter.get("in") == "path" or bool(parameter.get("required"))}
+    return kept | {"required": bool(parameter.get("required"))}

@@ -208,7 +208,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS) -> Asyn
     transport.doors["h0"] = Door(host)
     placement = Placement(host, journal)
     work = [asyncio.ensure_future(placement.keep_lease()), asyncio.ensure_future(host.keep_reminding())]
-    while len(host.shards) < SHARDS:  # noqa: ASYNC110 (the loop itself does the work)
+    while len(host.shards) < SHARDS:
         await asyncio.sleep(0)
         await placement.look()
     services = Services(
@@ -229,7 +229,7 @@ async def _listening(application: Application) -> AsyncIterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="on", server_header=False))  # type: ignore[arg-type]
     running = asyncio.ensure_future(server.serve(sockets=[listening]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 (the server announces it nowhere else)
         await asyncio.sleep(0.005)
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     server.should_exit = True

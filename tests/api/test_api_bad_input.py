@@ -122,7 +122,8 @@ async def test_f52_a_made_up_article_makes_no_cart(shop) -> None:
 
 
 WICKED = [
-    "'; DROP TABLE orders; --", "%25", "_", "%00", "%0d%0aSet-Cookie:%20a=b", "..%2f..%2fetc", "%F0%9F%9B%92", "%ff", "a" * 3000, "%e2%80%ae", "\\",
+    "'; DROP TABLE orders; --", "%25", "_", "%00", "%0d%0aSet-Cookie:%20a=b", "..%2f..%2fetc", "%F0%9F%9B%92", "%ff", "a" * 3000,
+    "%e2%80%ae", "\\",
 ]  # fmt: skip
 
 PATHS = [

@@ -173,8 +173,8 @@ async def test_an_order_is_listed_once_the_table_has_come_to_its_position(shop) 
     assert early.json == {"orders": [], "next_cursor": None, "behind": False}
     for number in range(3):
         await shop.pool.execute(
-            "INSERT INTO orders (order_id, user_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard, updated_seq, lines)"
-            " VALUES ($1, $2, 'paid', 5, 'CNY', '', $3, 9, $4, 1, '[]')",
+            "INSERT INTO orders (order_id, user_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard,"
+            " updated_seq, lines) VALUES ($1, $2, 'paid', 5, 'CNY', '', $3, 9, $4, 1, '[]')",
             f"ord_{user_id}{number}", user_id, 1000 + number // 2, shard,
         )  # fmt: skip
     await shop.pool.execute("UPDATE projection_position SET seq = 999999 WHERE projection = 'orders' AND shard = $1", shard)
