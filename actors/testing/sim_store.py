@@ -19,6 +19,8 @@ from actors.testing.sim_loop import SimLoop
 HANG_S: Final = (5.0, 8.0)
 """A driver gives up on a statement after this long."""
 
+SLOW_S_MAX: Final = 12.0
+
 
 class WatchedJournal(MemoryJournal):
     """The memory journal with its upkeep: records behind a snapshot are pruned, as the archive will do it."""
@@ -57,11 +59,14 @@ class SimStore:
         self._rng = rng
         self._counts = counts
 
-    def ask(self, place: str, act: Callable[[], Any]) -> asyncio.Future[Any]:
+    def ask(self, place: str, act: Callable[[], Any], *, slow_share: float = 0.0) -> asyncio.Future[Any]:
         """Send a statement from a host: it is done once, late, or never, and is answered or not."""
         future = self._loop.create_future()
         draw = self._rng.random
         delay_s = 0.0005 + 0.002 * draw() if draw() < 0.95 else 0.2 * draw()
+        if slow_share and draw() < slow_share:
+            self._counts["statement_slow"] += 1
+            delay_s = SLOW_S_MAX * draw()
         if self.away or place in self.cut:
             self._counts["database_away"] += 1
             self._later(delay_s if draw() < 0.6 else self._rng.uniform(*HANG_S), self._fail, future, "away")
@@ -134,7 +139,8 @@ class StoreLine:
 
     async def save_snapshots(self, epochs: dict[int, int], snapshots: list[Snapshot]) -> None:
         journal = self._store.journal
-        await self._ask(lambda: _now(journal.save_snapshots(epochs, snapshots)))
+        # Nobody waits for a snapshot: it may well be written after the shard has moved on.
+        await self._store.ask(self._place, lambda: _now(journal.save_snapshots(epochs, snapshots)), slow_share=0.2)
 
     async def save_meta(self, shard: int, epoch: int, meta: ShardMeta) -> None:
         journal = self._store.journal
