@@ -11,6 +11,7 @@ import asyncio
 import socket
 from typing import Any, Final
 
+import msgspec
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -18,24 +19,34 @@ from uvicorn.server import ServerState
 from serve.hot.lane import Hot, HotCycle, takes
 from serve.listening_socket import BACKLOG
 
-CONNECTIONS_MAX: Final = 10_000
-"""Open connections of one replica; the next is told 503 and closed."""
+READ_BYTES: Final = 65_536
+"""What one read may bring beside the headers."""
 
-HEADER_BYTES_MAX: Final = 32 * 1024
-HEADER_S_MAX: Final = 10.0
-"""A client that takes longer for its headers is not one (slow-loris)."""
+SWEEP_S: Final = 0.5
+BEGIN_S: Final = 0.1
+"""A connection that was accepted as draining began is known to the protocol by then."""
 
-MESSAGE_S_MAX: Final = 30.0
-"""The same for a whole request with its body."""
 
-BODY_BYTES_MAX: Final = 64 * 1024
-"""The hot lane takes no body above this; the application refuses it."""
+class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The listener's own bounds; the application has others."""
 
-KEEP_ALIVE_S: Final = 60
-SWEEP_S: Final = 1.0
-DRAIN_S: Final = 10.0
-IDLE_DRAIN_S: Final = 2.0
-"""A kept-alive connection that asks nothing for this long while its replica drains is closed."""
+    connections_max: int = 10_000
+    """Open connections of one replica; the next is told 503 and closed."""
+    header_bytes_max: int = 32 * 1024
+    header_s_max: float = 10.0
+    """A client that takes longer for its headers is not one (slow-loris)."""
+    message_s_max: float = 30.0
+    """The same for a whole request with its body."""
+    body_bytes_max: int = 64 * 1024
+    """The hot lane reads no body above this; the application refuses it."""
+    keep_alive_s: int = 60
+    drain_s: float = 10.0
+    """Patience of a draining replica with requests that are being answered."""
+    idle_drain_s: float = 2.0
+    """A kept-alive connection that asks nothing for this long while its replica drains is closed."""
+
+
+DEFAULT: Final = ListenerLimits()
 
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -47,47 +58,56 @@ class _Protocol(HttpToolsProtocol):
     def __init__(self, listener: "DirectListener", config: Config, state: ServerState) -> None:
         super().__init__(config, state, {})
         self.listener = listener
+        self.limits = listener.limits
         self._hot_waits = False
+        self._begun = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._header_bytes = 0
         self._in_header = True
         self._since_s = self.loop.time()
-        if len(self.connections) > CONNECTIONS_MAX:
+        if len(self.connections) > self.limits.connections_max:
             transport.write(_FULL)
             transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._in_header:
             self._header_bytes += len(data)
-            if self._header_bytes > HEADER_BYTES_MAX + 65_536:
+            if self._header_bytes > self.limits.header_bytes_max + READ_BYTES:
                 self._refuse_header()
                 return
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        self._in_header = True
+        self._in_header = self._begun = True
         self._header_bytes = 0
         self._since_s = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_header = False
-        if sum(len(name) + len(value) for name, value in self.headers) > HEADER_BYTES_MAX:
+        if sum(len(name) + len(value) for name, value in self.headers) > self.limits.header_bytes_max:
             self._refuse_header()
-        elif takes(self.parser.get_method(), self.url) and not self.expect_100_continue:
+        elif takes(self.parser.get_method(), self.url) and not self.expect_100_continue and not self.parser.should_upgrade():
             self._begin_hot()
         else:
             super().on_headers_complete()
+        if self.listener.draining:
+            self.last_answer()
+
+    def last_answer(self) -> None:
+        """The answer to the last request that was read will be the last of this connection."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _begin_hot(self) -> None:
         """A request of the hot lane: answered once it is whole, in its turn on this connection."""
         scope: Any = self.scope
         scope["method"], scope["path"], scope["query_string"] = "POST", self.url.decode("ascii"), b""
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive() and not self.listener.draining
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         before = self.cycle
-        cycle = HotCycle(scope, self.transport, keep_alive, BODY_BYTES_MAX, self.on_response_complete)
+        cycle = HotCycle(scope, self.transport, keep_alive, self.limits.body_bytes_max, self.on_response_complete)
         self.cycle = cycle  # type: ignore[assignment]
         if before is not None and not before.response_complete:
             self.flow.pause_reading()
@@ -98,12 +118,12 @@ class _Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         cycle: Any = self.cycle
-        if self._hot_waits and len(cycle.body) > BODY_BYTES_MAX:
-            cycle.keep_alive, cycle.more_body = False, False
+        if self._hot_waits and len(cycle.body) > self.limits.body_bytes_max:
             self._start_hot()
 
     def on_message_complete(self) -> None:
         self._since_s = 0.0
+        self._begun = False
         super().on_message_complete()
         if self._hot_waits:
             self._start_hot()
@@ -120,18 +140,19 @@ class _Protocol(HttpToolsProtocol):
         """True when a request has been on its way for too long."""
         if not self._since_s:
             return False
-        return now_s - self._since_s > (HEADER_S_MAX if self._in_header else MESSAGE_S_MAX)
+        return now_s - self._since_s > (self.limits.header_s_max if self._in_header else self.limits.message_s_max)
 
     def is_idle(self) -> bool:
         """True when no request is being answered and none has begun to arrive."""
-        return (self.cycle is None or self.cycle.response_complete) and not self.pipeline
+        return not self._begun and (self.cycle is None or self.cycle.response_complete) and not self.pipeline
 
 
 class DirectListener:
     """Serves an ASGI app on the node's shared socket. ``in_flight`` is its load."""
 
-    def __init__(self, app: Any, shared: socket.socket) -> None:
+    def __init__(self, app: Any, shared: socket.socket, limits: ListenerLimits = DEFAULT) -> None:
         self._app = app
+        self.limits = limits
         self.hot: Hot = app.hot
         self._shared = shared
         self._state = ServerState()
@@ -157,7 +178,7 @@ class DirectListener:
     async def start(self) -> None:
         """Begin to accept."""
         config = Config(
-            self._answer,
+            self._app,
             http=_Protocol,
             interface="asgi3",
             ws="none",
@@ -168,7 +189,7 @@ class DirectListener:
             access_log=False,
             server_header=False,
             date_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_keep_alive=self.limits.keep_alive_s,
         )
         config.load()
         loop = asyncio.get_running_loop()
@@ -176,12 +197,6 @@ class DirectListener:
             lambda: _Protocol(self, config, self._state), sock=self._shared, backlog=BACKLOG, start_serving=True
         )
         self._sweeper = asyncio.ensure_future(self._sweep())
-
-    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        if self.draining:
-            await self._app(scope, receive, _closing(send))
-        else:
-            await self._app(scope, receive, send)
 
     async def _sweep(self) -> None:
         while True:
@@ -197,11 +212,15 @@ class DirectListener:
             return
         self.draining = True
         self._server.close()
+        for connection in list(self._state.connections):
+            if isinstance(connection, _Protocol):
+                connection.last_answer()
         loop = asyncio.get_running_loop()
         started = loop.time()
-        while self._state.connections and loop.time() - started < DRAIN_S:
+        await asyncio.sleep(BEGIN_S)
+        while self._state.connections and loop.time() - started < self.limits.drain_s:
             await asyncio.sleep(0.02)
-            if loop.time() - started > IDLE_DRAIN_S:
+            if loop.time() - started > self.limits.idle_drain_s:
                 for connection in list(self._state.connections):
                     if isinstance(connection, _Protocol) and connection.is_idle():
                         connection.transport.close()
@@ -209,12 +228,3 @@ class DirectListener:
             connection.shutdown()
         if self._sweeper is not None:
             self._sweeper.cancel()
-
-
-def _closing(send: Any) -> Any:
-    async def send_closing(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), (b"connection", b"close")]}
-        await send(message)
-
-    return send_closing

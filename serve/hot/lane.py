@@ -66,14 +66,20 @@ class HotCycle:
         self.response_started = False
         self.response_complete = False
         self.disconnected = False
-        self.message_event = _Whole()
+        self.message_event = _More()
         self._transport = transport
         self._on_response = on_response
 
     async def run_asgi(self, hot: Hot) -> None:
         """Answer. Named as uvicorn calls it."""
-        if self.more_body:
+        while self.more_body and len(self.body) <= self.body_max:
+            if self.disconnected:
+                self.response_complete = True
+                return
             await self.message_event.wait()
+        if self.more_body:
+            # Too long: refused by its length, and what is still to come is not read.
+            self.keep_alive = False
         self.response_started = True
         try:
             reply, request_id = await hot(self.scope, self.body)
@@ -92,24 +98,21 @@ class HotCycle:
         self._on_response()
 
 
-class _Whole:
-    """Says when the body is whole; costs nothing where it already is."""
+class _More:
+    """Says when more of the body is here; costs nothing where it is whole from the start."""
 
-    __slots__ = ("_future", "_set")
+    __slots__ = ("_future",)
 
     def __init__(self) -> None:
-        self._set = False
         self._future: asyncio.Future[None] | None = None
 
     def set(self) -> None:
-        self._set = True
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
     async def wait(self) -> None:
-        if not self._set:
-            self._future = asyncio.get_running_loop().create_future()
-            await self._future
+        self._future = asyncio.get_running_loop().create_future()
+        await self._future
 
 
 def whole(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:

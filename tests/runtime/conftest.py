@@ -8,7 +8,6 @@ import os
 import secrets
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -33,7 +32,7 @@ from actors.storage.embedded.postgres import EmbeddedPostgres
 from actors.storage.migrate import found_cluster, migrate
 from schemas.envelope import Answer
 from schemas.ids import derived_id, order_id
-from schemas.order import Line, OrderPlaced, PlaceOrder
+from schemas.order import Line, OrderConfirmed, OrderPlaced, PlaceOrder
 from schemas.settings import Settings
 from schemas.stock import PutIn, ReadStock
 
@@ -237,11 +236,11 @@ class Crowd:
         try:
             bodies = await connection.fetch("SELECT body FROM journal WHERE kind = 'order' AND key LIKE $1", f"usr_{self._run}x%")
             events = [event for row in bodies for event in body_decoder.decode(row["body"]).events]
-            placed = Counter(event.order_id for event in events if isinstance(event, OrderPlaced))
+            placed = Counter(event.order_id for event in events if isinstance(event, OrderPlaced | OrderConfirmed))
             assert placed == Counter(dict.fromkeys(self.accepted, 1))
             level = (await self.client.ask("stock", f"{self.sku_id}#0", ReadStock(), command_id=secrets.token_bytes(16))).reply
             assert (level.held, level.available) == (len(self.accepted), STOCK - len(self.accepted))
-            report = await audit(connection)
+            report = await audit(str(self.copy.settings.database_url))
             assert report.ok, report.findings[:5]
         finally:
             await connection.close()
@@ -290,9 +289,3 @@ async def crowd(two_hosts: RayCopy) -> AsyncIterator[Crowd]:
     await _eventually(lambda: two_hosts.settled(2))
     async with crowd_of(two_hosts) as crowd:
         yield crowd
-
-
-@pytest.fixture
-def signalled() -> Callable[[int, signal.Signals], None]:
-    """Send a signal to a process of ours."""
-    return os.kill
