@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import ray
@@ -39,16 +40,14 @@ class _Coordinator:
         self._planner = Planner(self._board)
         self._follower = Follower(self._settings.database_url)
         self._hosts: dict[str, Any] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        # Begun here and not when told to: a coordinator that Ray starts again is told nothing.
+        self._tasks = [asyncio.ensure_future(_lasting(work)) for work in (self._keep_placing, self._keep_hosts, self._follower.run)]
 
     @ray.method
     async def start(self) -> list[str]:
-        """Start hosts on every node and the loops; answers the hosts' names. Safe to call again."""
+        """Return when every node has its hosts and they serve; answers their names. Safe to call again."""
         await self._find_hosts()
         await asyncio.gather(*(self._start_host(name, handle) for name, handle in self._hosts.items()))
-        if not self._tasks:
-            loops = (self._keep_placing(), self._keep_hosts(), self._follower.run())
-            self._tasks = [asyncio.ensure_future(work) for work in loops]
         return sorted(self._hosts)
 
     async def _find_hosts(self) -> None:
@@ -135,6 +134,16 @@ def _nodes() -> list[dict[str, Any]]:
     nodes: Any = ray.nodes
     found: list[dict[str, Any]] = nodes()
     return found
+
+
+async def _lasting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run it for ever: what nobody foresaw is logged, and it begins anew."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("coordinator_loop_failed", work=work.__qualname__)
+        await asyncio.sleep(LOOK_S)
 
 
 def host_name(node_id: str, index: int) -> str:

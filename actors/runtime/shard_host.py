@@ -30,7 +30,9 @@ class _ShardHost:
         self._process = HostProcess(name, node, settings, SocketTransport(directory, RayTransport()))
         self._socket = SocketServer(socket_path(directory, name), self._process.envelope)
         self._settings = settings
-        self._ready: asyncio.Task[None] | None = None
+        # Begun here and not when told to: a host that Ray starts again is back that much earlier.
+        self._ready: asyncio.Task[None] | None = asyncio.ensure_future(self._start())
+        self._stopped = False
 
     async def _start(self) -> None:
         if self._settings.watchdog_ms:
@@ -39,7 +41,12 @@ class _ShardHost:
         tune_garbage_collection()
         await self._socket.start()
 
+    def _is_ready(self) -> bool:
+        return self._ready is not None and self._ready.done() and not self._ready.cancelled() and self._ready.exception() is None
+
     async def _ensure_started(self) -> str:
+        if self._stopped:
+            raise RuntimeError(f"{self._process.name} was stopped")
         if self._ready is None:
             self._ready = asyncio.ensure_future(self._start())
         try:
@@ -51,30 +58,31 @@ class _ShardHost:
 
     @ray.method
     async def start(self) -> str:
-        """Join the board; answers the host's name. Safe to call again."""
+        """Return when the host has joined the board; answers its name. Safe to call again, also after a failure."""
         return await self._ensure_started()
 
     @ray.method
     async def envelope(self, payload: bytes) -> bytes:
-        """One batch of calls (``actors.owners.door``). A host that was restarted by Ray starts here."""
-        if self._ready is None or not self._ready.done():
+        """One batch of calls (``actors.owners.door``)."""
+        if not self._is_ready():
             await self._ensure_started()
         return await self._process.envelope(payload)
 
     @ray.method
     async def status(self) -> dict[str, Any]:
         """Numbers for people and metrics."""
-        if self._ready is None or not self._ready.done():
+        if not self._is_ready():
             return {"host": self._process.name, "pid": os.getpid(), "shards": 0}
         return {**self._process.status(), "pid": os.getpid()}
 
     @ray.method
     async def stop(self) -> None:
         """Hand over every shard and leave the board."""
-        if self._ready is not None and self._ready.done():
+        self._stopped = True
+        if self._is_ready():
             self._socket.close()
             await self._process.stop()
-            self._ready = None
+        self._ready = None
 
 
 ShardHost = ray.remote(_ShardHost)
