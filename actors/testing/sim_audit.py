@@ -15,6 +15,8 @@ from schemas.payment import PaymentStatus
 def unrest(world: World, tables: Tables, crowd: Crowd) -> str:
     """What is still going on; empty when the world has come to rest."""
     for process in world.live():
+        if process.host.turns.flying is not None or process.host.turns.open_batch.rows:
+            return f"{process.name} has something to write"
         for shard in process.host.shards.values():
             if shard.outbox:
                 outgoing = next(iter(shard.outbox.values()))

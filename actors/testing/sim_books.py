@@ -170,7 +170,9 @@ class Books:
     def _fold_held(self, key: str, part: Part, event: s.StockHeld) -> None:
         reservation_id = event.reservation_id
         self._expect(reservation_id not in part.holds, f"held twice: {key} {reservation_id.hex()[:8]}")
-        self._expect(reservation_id not in part.ended, f"held after its end: {key} {reservation_id.hex()[:8]} was {part.ended.get(reservation_id)}")
+        self._expect(
+            reservation_id not in part.ended, f"held after its end: {key} {reservation_id.hex()[:8]} was {part.ended.get(reservation_id)}"
+        )
         self._expect(reservation_id not in part.sold, f"held after it was sold: {key} {reservation_id.hex()[:8]}")
         given_back = derived_id("release", reservation_id, key) in self._settled
         self._expect(not given_back, f"held after its release was answered: {key} {reservation_id.hex()[:8]}")

@@ -22,7 +22,18 @@ class Chaos:
     async def reign(self) -> None:
         """One fault after another, for ever; the first ones are certain."""
         rng = self._rng
-        kinds = (self._crash, self._freeze, self._cut, self._cut, self._database, self._line, self._restless, self._step_clock, self._drain, self._propose)
+        kinds = (
+            self._crash,
+            self._freeze,
+            self._cut,
+            self._cut,
+            self._database,
+            self._line,
+            self._restless,
+            self._step_clock,
+            self._drain,
+            self._propose,
+        )
         first = [self._crash, self._freeze, *(rng.choice(kinds) for _ in range(ATLEAST - 2))]
         rng.shuffle(first)
         while True:
@@ -66,7 +77,9 @@ class Chaos:
         world = self._world
         world.counts["freeze"] += 1
         world.loop.freeze(victim.life)
-        await asyncio.sleep(self._rng.choice((self._rng.uniform(1, 8), self._rng.uniform(8, 16), self._rng.uniform(8, 16), self._rng.uniform(16, 60))))
+        await asyncio.sleep(
+            self._rng.choice((self._rng.uniform(1, 8), self._rng.uniform(8, 16), self._rng.uniform(8, 16), self._rng.uniform(16, 60)))
+        )
         if victim.life.frozen and not victim.life.dead:
             world.loop.thaw(victim.life)
 

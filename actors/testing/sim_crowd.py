@@ -95,7 +95,7 @@ class Crowd:
 
     def errand(self, work: Any) -> "asyncio.Task[Any]":
         """Something done beside; :meth:`finish` waits for it."""
-        task = asyncio.ensure_future(work)
+        task: asyncio.Task[Any] = asyncio.ensure_future(work)
         self.errands.add(task)
         task.add_done_callback(self.errands.discard)
         return task
@@ -137,7 +137,11 @@ class Crowd:
             other.id = intent.id
             await self.insist(other, 2)
         for answer in intent.answers:
-            if isinstance(answer.reply, o.OrderView | None) and answer.reply is not None and answer.reply.order_id not in self.orders[user_id]:
+            if (
+                isinstance(answer.reply, o.OrderView | None)
+                and answer.reply is not None
+                and answer.reply.order_id not in self.orders[user_id]
+            ):
                 self.orders[user_id].append(answer.reply.order_id)
 
     async def flash(self, user_id: str) -> None:
@@ -247,9 +251,7 @@ class Crowd:
         )
         await world.gateway.cancel(request, view.provider_id)
         await asyncio.sleep(self.rng.uniform(0.5, 4))
-        again = self.intend(
-            "order", user_id, lambda: o.PayOrder(order_id=view.order_id, payment_id=f"pay_{self.rng.getrandbits(48):x}")
-        )
+        again = self.intend("order", user_id, lambda: o.PayOrder(order_id=view.order_id, payment_id=f"pay_{self.rng.getrandbits(48):x}"))
         answer = await self.insist(again, 3)
         if isinstance(answer.reply, o.PaymentView) and answer.reply.payment_id != view.payment_id and answer.reply.client_secret:
             world.gateway.act(answer.reply.payment_id)
@@ -273,7 +275,7 @@ class Crowd:
 
     async def _deliver(self, event_id: str, user_id: str, command: o.PaymentNotice) -> None:
         await asyncio.sleep(self.rng.expovariate(1.0) if self.rng.random() < 0.7 else 0.0)
-        intent = self.intend("order", user_id, lambda: command)
+        intent = self.intend("order", user_id, _always(command))
         intent.id = derived_id("notice", event_id)
         if event_id in self.seen_events:
             self.world.counts["webhook_doubled"] += 1
@@ -288,9 +290,9 @@ class Crowd:
         stocks = [(f"{HOT}#{part}", rng.randint(3, 14)) for part in range(shop.parts)]
         stocks.extend((f"{sku_id}#0", rng.randint(4, 30)) for sku_id in CART_SKUS)
         for key, quantity in stocks:
-            await self.insist(self.intend("stock", key, lambda quantity=quantity: s.PutIn(quantity=quantity)), 9)
+            await self.insist(self.intend("stock", key, _always(s.PutIn(quantity=quantity))), 9)
         for coupon_id, total in (("cpn_ten", rng.randint(3, 8)), ("cpn_all", 3), ("cpn_five", 9)):
-            await self.insist(self.intend("quota", coupon_id, lambda total=total: q.Configure(total=total, per_user=2)), 9)
+            await self.insist(self.intend("quota", coupon_id, _always(q.Configure(total=total, per_user=2))), 9)
 
     async def clerk(self) -> None:
         """Receipts, breakage, transfers between parts, and orders to nowhere."""
@@ -317,14 +319,14 @@ class Crowd:
                     ("order", user_id, o.ConfirmHold(order_id="ord_ghost", reservation_id=derived_id(b"ghost", "r0"))),
                 )
             )
-            await self.insist(self.intend(kind, key, lambda command=command: command), 3)
+            await self.insist(self.intend(kind, key, _always(command)), 3)
             if isinstance(command, o.ConfirmHold):
                 await self._place_ghost(user_id)
 
     async def _place_ghost(self, user_id: str) -> None:
         """Place an order whose hold was already said to belong to nobody."""
-        ghost = o.PlaceOrder(order_id="ord_ghost", lines=(o.Line(sku_id="sku_a", quantity=1),))
-        intent = self.intend("order", user_id, lambda: ghost)
+        ghost = o.PlaceOrder(order_id=f"ord_ghost_{user_id}", lines=(o.Line(sku_id="sku_a", quantity=1),))
+        intent = self.intend("order", user_id, _always(ghost))
         intent.id = b"ghost"
         await self.insist(intent, 3)
 
@@ -335,3 +337,7 @@ class Crowd:
     def _some_end(self, coupon_id: str) -> bytes:
         quota = self.world.books.quotas.get(coupon_id)
         return min(quota.ended, default=b"none") if quota else b"none"
+
+
+def _always(command: Any) -> Callable[[], Any]:
+    return lambda: command

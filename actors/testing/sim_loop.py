@@ -71,7 +71,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._ready: list[_Handle] = []
         self._timers: list[tuple[float, int, _Handle]] = []
         self._timer_count = 0
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: list[tuple[asyncio.Task[Any], Life | None]] = []
         self._closed = False
 
     # --- what asyncio asks of a loop ----------------------------------------------------------------
@@ -80,16 +80,16 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Seconds of virtual time."""
         return self._now_s
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
         handle = _Handle(callback, args, copy_context() if context is None else context)
         if not self._closed:
             self._ready.append(handle)
         return handle
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Any:  # type: ignore[override]
         handle = _Handle(callback, args, copy_context() if context is None else context, when)
         self._timer_count += 1
         heapq.heappush(self._timers, (when, self._timer_count, handle))
@@ -103,7 +103,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[T]:
         # Kept until the run ends, so that no collector finishes a dead process's work behind its back.
         task: asyncio.Task[T] = asyncio.Task(coro, loop=self, name=name or "sim", context=context)
-        self._tasks.append(task)
+        self._tasks.append((task, _LIFE.get() if context is None else context.get(_LIFE)))
         return task
 
     def get_debug(self) -> bool:
@@ -187,14 +187,16 @@ class SimLoop(asyncio.AbstractEventLoop):
         life.parked = []
 
     def _collect_errors(self, main: asyncio.Task[Any]) -> None:
-        for task in self._tasks:
-            if task is not main and task.done() and not task.cancelled() and getattr(task, "_log_traceback", False):
+        for task, life in self._tasks:
+            if task is main or not task.done() or task.cancelled() or (life is not None and life.dead):
+                continue
+            if getattr(task, "_log_traceback", False):
                 self.errors.append(f"a task raised {task.exception()!r}")
 
     def _close(self) -> None:
         """Nothing can be scheduled any more; what still waits is ended here, not by a collector later."""
         self._closed = True
-        for task in self._tasks:
+        for task, _ in self._tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 coro = task.get_coro()

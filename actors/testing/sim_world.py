@@ -139,21 +139,23 @@ class World:
         self.controls = controls
         self.rng = random.Random(f"{seed}:world")
         self.counts: Counter[str] = Counter()
-        self.loop = SimLoop(random.Random(f"{seed}:loop"))
+        self.loop = SimLoop(random.Random(f"{seed}:loop"))  # type: ignore[abstract]  # what a run never needs is not there
         self.clock = WorldClock(self.loop)
         self.books = Books(SALE_LIMIT)
         self.journal = WatchedJournal(self.clock, SHARDS, self.books.see, lease_ms=LIMITS.lease_ms)
         self.journal.fenced = controls.fence
         self.journal.snapshots_fenced = controls.snapshot_fence
         self.store = SimStore(self.loop, random.Random(f"{seed}:store"), self.journal, self.counts)
-        self.network = Network(self.loop, random.Random(f"{seed}:network"), self.find, self.counts)
-        self.gateway = FakeGateway(self.clock, random.Random(f"{seed}:gateway"))
-        self.shop = Shop(self.rng, self.clock)
-        self.sharding = Sharding(self.rng.randbytes(16), SHARDS)
+        self.network: Network = Network(self.loop, random.Random(f"{seed}:network"), self.find, self.counts)
+        self.gateway: FakeGateway = FakeGateway(self.clock, random.Random(f"{seed}:gateway"))
+        self.shop: Shop = Shop(self.rng, self.clock)
+        self.sharding: Sharding = Sharding(self.rng.randbytes(16), SHARDS)
         self.processes: dict[str, Process] = {}
         self.died: list[Process] = []
         self.clients = [
-            Client(self.sharding, NetworkLine(self.network, place), StoreLine(self.store, place), self.clock, random.Random(f"{seed}:{place}"))
+            Client(
+                self.sharding, NetworkLine(self.network, place), StoreLine(self.store, place), self.clock, random.Random(f"{seed}:{place}")
+            )
             for place in ("web0", "web1")
         ]
         self.coordinator = Coordinator(StoreLine(self.store, "coordinator"))

@@ -13,7 +13,7 @@ import gc
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any, Final
 
 import msgspec
@@ -68,8 +68,8 @@ def run(seed: int, controls: Controls | None = None) -> Report:
             world.books.breach(f"the run did not end: {error}")
         if not world.books.broken:
             audit(world, tables, crowd)
-    for error in world.loop.errors:
-        world.books.breach(error)
+    for word in world.loop.errors:
+        world.books.breach(word)
     return _report(seed, world, crowd, said)
 
 
@@ -110,7 +110,7 @@ async def _rest(world: World, crowd: Crowd, tables: Tables) -> None:
 def _quiet_log(world: World, said: deque[str]) -> Iterator[None]:
     """Words are kept, not printed; a word of error is a broken promise."""
 
-    def listen(_: Any, level: str, event: dict[str, Any]) -> Any:
+    def listen(_: Any, level: str, event: MutableMapping[str, Any]) -> Any:
         at_s = world.loop.time()
         said.append(f"{at_s:.3f} {level} {event}")
         expected = event["event"] == "adopt_failed" and "StorageUnknown" in event["reason"]
@@ -153,11 +153,28 @@ def _report(seed: int, world: World, crowd: Crowd, said: deque[str]) -> Report:
     for process in processes:
         counters = process.host.counters
         refusals.update(counters.refusals)
-        for name in ("unknown", "fenced", "snapshots", "activations", "passivations", "reminders", "sends", "send_retries", "plans_direct", "plans_staged"):
+        for name in (
+            "unknown",
+            "fenced",
+            "snapshots",
+            "activations",
+            "passivations",
+            "reminders",
+            "sends",
+            "send_retries",
+            "plans_direct",
+            "plans_staged",
+        ):
             counts[name] += getattr(counters, name)
     faults = world.counts + Counter({f"provider_{name}": count for name, count in world.gateway.counts.items()})
-    records = sorted((record.row.at_ms, record.row.shard, record.row.seq, record) for kept in world.books.records.values() for record in kept[-5:])
-    tail = [f"{at_ms} {shard}/{seq} {r.row.kind} {r.row.key} {r.body.events}" for at_ms, shard, seq, r in records[-TAIL:]] if world.books.broken else []
+    records = sorted(
+        (record.row.at_ms, record.row.shard, record.row.seq, record) for kept in world.books.records.values() for record in kept[-5:]
+    )
+    tail = (
+        [f"{at_ms} {shard}/{seq} {r.row.kind} {r.row.key} {r.body.events}" for at_ms, shard, seq, r in records[-TAIL:]]
+        if world.books.broken
+        else []
+    )
     return Report(
         seed=seed,
         broken=tuple(world.books.broken),

@@ -77,6 +77,10 @@ def test_f73_the_shard_of_an_id_depends_on_the_secret() -> None:
 def test_one_user_is_one_shard() -> None:
     sharding = Sharding(b"secret", 256)
     for number in range(50):
-        assert sharding.shard("order", f"usr_{number}") == sharding.shard("sessions", f"usr_{number}") == sharding.shard("cart", f"usr_{number}")
+        assert (
+            sharding.shard("order", f"usr_{number}")
+            == sharding.shard("sessions", f"usr_{number}")
+            == sharding.shard("cart", f"usr_{number}")
+        )
     with pytest.raises(KeyError):
         sharding.shard("unheard_of", "x")

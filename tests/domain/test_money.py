@@ -66,10 +66,19 @@ def test_shares_sum_to_the_amount_and_differ_from_the_exact_part_by_less_than_on
 
 @pytest.mark.parametrize(
     "text",
-    ['{"amount":-1,"currency":"CNY"}', '{"amount":1.5,"currency":"CNY"}', '{"amount":"1","currency":"CNY"}', '{"amount":1,"currency":"cny"}',
-     '{"amount":1}', '{"amount":1,"currency":"CNY","x":1}', '{"amount":10000000000001,"currency":"CNY"}', '{"amount":1e400,"currency":"CNY"}',
-     '{"amount":9223372036854775808,"currency":"CNY"}', '{"amount":null,"currency":"CNY"}'],
-)  # fmt: skip
+    [
+        '{"amount":-1,"currency":"CNY"}',
+        '{"amount":1.5,"currency":"CNY"}',
+        '{"amount":"1","currency":"CNY"}',
+        '{"amount":1,"currency":"cny"}',
+        '{"amount":1}',
+        '{"amount":1,"currency":"CNY","x":1}',
+        '{"amount":10000000000001,"currency":"CNY"}',
+        '{"amount":1e400,"currency":"CNY"}',
+        '{"amount":9223372036854775808,"currency":"CNY"}',
+        '{"amount":null,"currency":"CNY"}',
+    ],
+)
 def test_f51_money_on_the_wire_is_whole_minor_units_of_a_currency(text: str) -> None:
     with pytest.raises(msgspec.ValidationError if "1e400" not in text else msgspec.DecodeError):
         msgspec.json.decode(text, type=Money)

@@ -41,7 +41,9 @@ class Provider:
     def told(self, payment_id: str) -> GatewayPayment:
         status = self.payments[payment_id]
         amount = self.received.get(payment_id, TOTAL)
-        return GatewayPayment(payment_id=payment_id, provider_id="pi_" + payment_id, status=status, amount=amount, currency="CNY", client_secret="s")
+        return GatewayPayment(
+            payment_id=payment_id, provider_id="pi_" + payment_id, status=status, amount=amount, currency="CNY", client_secret="s"
+        )
 
     def customer_pays(self, payment_id: str, amount: int = TOTAL, *, force: bool = False) -> None:
         if self.payments.get(payment_id) == "pending" or force:
@@ -280,7 +282,12 @@ def test_a_second_click_on_pay_gets_the_same_payment() -> None:
     view = play.market.answers[b"pay"]
     assert view == play.market.answers[b"pay again"] == play.pay("pay_3", b"third")
     assert view == PaymentView(
-        order_id="ord_1", payment_id="pay_1", status="open", provider_id="pi_pay_1", client_secret="s", amount=Money(amount=TOTAL, currency="CNY")
+        order_id="ord_1",
+        payment_id="pay_1",
+        status="open",
+        provider_id="pi_pay_1",
+        client_secret="s",
+        amount=Money(amount=TOTAL, currency="CNY"),
     )
 
 
@@ -299,7 +306,9 @@ def test_an_order_of_nothing_is_paid_without_a_provider() -> None:
     play = Play(lines=(Line(sku_id="sku_a", quantity=2),), coupon_ids=("cpn_all",))
     assert play.market.state("order", USER).open == {}
     play.market.ask("quota", "cpn_all", Configure(total=1))
-    play.market.ask("order", USER, PlaceOrder(order_id="ord_1", lines=(Line(sku_id="sku_a", quantity=2),), coupon_ids=("cpn_all",)), b"again")
+    play.market.ask(
+        "order", USER, PlaceOrder(order_id="ord_1", lines=(Line(sku_id="sku_a", quantity=2),), coupon_ids=("cpn_all",)), b"again"
+    )
     view = play.pay()
     assert isinstance(view, PaymentView)
     assert (view.status, view.amount, view.client_secret) == ("paid", Money(amount=0, currency="CNY"), "")
@@ -348,8 +357,7 @@ def test_what_cannot_be_cancelled_or_paid_says_so(status: str, code: str) -> Non
         play.market.carry_all()
         number = "ord_2"
     told = [
-        play.market.ask("order", USER, command)
-        for command in (CancelOrder(order_id=number), PayOrder(order_id=number, payment_id="pay_9"))
+        play.market.ask("order", USER, command) for command in (CancelOrder(order_id=number), PayOrder(order_id=number, payment_id="pay_9"))
     ]
     assert [answer.code for answer in told] == [code, code]
 

@@ -64,7 +64,10 @@ GUARDS: list[tuple[str, dict[str, Any]]] = [
     ("sale_not_open", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_closed"}),
     ("sale_not_open", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_entering"}),
     ("sku_unknown", {"lines": (Line(sku_id="sku_none", quantity=1),), "expected_total": Money(amount=1, currency="CNY")}),
-    ("total_changed", {"lines": (Line(sku_id="sku_a", quantity=4),), "sale_id": "sal_open", "expected_total": Money(amount=1, currency="CNY")}),
+    (
+        "total_changed",
+        {"lines": (Line(sku_id="sku_a", quantity=4),), "sale_id": "sal_open", "expected_total": Money(amount=1, currency="CNY")},
+    ),
     ("total_changed", {"lines": A, "expected_total": Money(amount=1000, currency="EUR")}),
     ("purchase_limit", {"lines": (Line(sku_id="sku_a", quantity=4),), "sale_id": "sal_open"}),
     ("insufficient_stock", {"lines": (Line(sku_id="sku_a", quantity=6),), "coupon_ids": ("cpn_10",)}),

@@ -121,9 +121,7 @@ def test_an_unknown_coupon_is_named() -> None:
     st.integers(0, 10**6), st.integers(0, 10**6), st.integers(1, 99), st.integers(1, 99),
     st.lists(st.tuples(st.sampled_from(["percent", "amount"]), st.integers(0, 2000), st.booleans()), max_size=3),
 )  # fmt: skip
-def test_lines_discounts_and_total_always_agree(
-    price_a: int, price_b: int, a: int, b: int, coupons: list[tuple[str, int, bool]]
-) -> None:
+def test_lines_discounts_and_total_always_agree(price_a: int, price_b: int, a: int, b: int, coupons: list[tuple[str, int, bool]]) -> None:
     facts = shop()
     facts["sku:sku_a"] = Offer(sku_id="sku_a", product_id="prd_a", price=price_a, currency="CNY")
     facts["sku:sku_b"] = Offer(sku_id="sku_b", product_id="prd_b", price=price_b, currency="CNY")

@@ -143,9 +143,7 @@ def test_receipts_and_breakage_are_checked_and_counted() -> None:
     assert run.told(WriteOff(quantity=1), NOW) == StockDone(available=2)
     run.ask(reserve(1, quantity=2), NOW)
     assert run.told(WriteOff(quantity=1), NOW) == "insufficient_stock"
-    assert run.told(ReadStock(), NOW) == StockLevel(
-        put_in=3, received=0, available=0, held=2, sold=0, written_off=1, sent=0, in_transit=0
-    )
+    assert run.told(ReadStock(), NOW) == StockLevel(put_in=3, received=0, available=0, held=2, sold=0, written_off=1, sent=0, in_transit=0)
 
 
 def test_a_transfer_is_debited_once_and_credited_once() -> None:
