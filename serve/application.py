@@ -26,7 +26,7 @@ from serve.hot.lane import whole
 from serve.ops import health
 from serve.ops.document import Documents
 from serve.rates import Rate
-from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, read_body
+from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
 from serve.shop import accounts, carts, orders, tickets
 from serve.strict_json import Malformed
@@ -38,6 +38,7 @@ SLOW_S: Final = 1.0
 
 SALES: Final = "/v1/flash-sales/"
 PRODUCTS: Final = "/v1/products/"
+EMPTY: Final = "/bench/empty"
 
 HANDLERS: Final = (
     *accounts.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
@@ -106,21 +107,46 @@ class Application:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
 
-    async def hot(self, scope: Scope, body: bytes) -> tuple[Reply, bytes]:
-        """One request of the hot lane, with its whole body (``serve.hot.lane``): the reply, and the request's id."""
-        counters = self.services.counters
+    def hot(self, scope: Scope, body: bytes) -> tuple[bytes, Reply | Awaitable[Reply]]:
+        """One request of the hot lane, with its whole body (``serve.hot.lane``): its id, and the reply or what will give it."""
         started = time.perf_counter()
         request = self._request(scope)
-        if counters.in_flight >= self._in_flight_max:
+        try:
+            reply = self._begin(request, body)
+        except Exception as error:
+            reply = self._problem(request, error)
+        if isinstance(reply, Reply):
+            self._note(request, reply, time.perf_counter() - started)
+            return request.id, reply
+        return request.id, self._finish(request, reply, started)
+
+    def _begin(self, request: Request, body: bytes) -> Reply | Awaitable[Reply]:
+        if self.services.counters.in_flight >= self._in_flight_max:
             request.route = "refused"
-            return problem_reply("busy", language=request.language), request.id
+            return problem_reply("busy", language=request.language)
+        check_head(request)
+        self._check_address(request)
+        check_length(request, len(body), self.services.settings.body_bytes_max)
+        path = request.path
+        if path.startswith(SALES) and "/" not in path[len(SALES) : -7]:
+            request.route = "flash_order"
+            return self.flash_orders.begin(request, body, path[len(SALES) : -7])
+        if path == EMPTY and self.services.settings.bench:
+            request.route = "bench_empty"
+            return _EMPTY
+        return self._answer(request, whole(body))
+
+    async def _finish(self, request: Request, begun: Awaitable[Reply], started: float) -> Reply:
+        counters = self.services.counters
         counters.in_flight += 1
         try:
-            reply = await self._answer(request, whole(body))
-            self._note(request, reply, time.perf_counter() - started)
-            return reply, request.id
+            reply = await begun
+        except Exception as error:
+            reply = self._problem(request, error)
         finally:
             counters.in_flight -= 1
+        self._note(request, reply, time.perf_counter() - started)
+        return reply
 
     def _request(self, scope: Scope) -> Request:
         self._count += 1
@@ -149,24 +175,29 @@ class Application:
             check_head(request)
             self._check_address(request)
             return await self._routed(request, receive)
-        except Refusal as refusal:
-            return problem_reply(refusal.code, refusal.params, language=request.language)
-        except Malformed as error:
-            return problem_reply("malformed_body", {"reason": error.reason}, language=request.language)
-        except msgspec.ValidationError as error:
-            return problem_reply("invalid_request", {"reason": str(error)}, language=request.language)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return problem_reply("malformed_body", language=request.language)
-        except (StorageUnknown, *LOST) as error:
-            log.warning(
-                "storage_unavailable", route=request.route, reason=f"{type(error).__name__}: {error}", request_id=request.id.decode()
-            )
-            return problem_reply("storage_unavailable", language=request.language)
         except ClientGone:
             raise
-        except Exception:
-            log.exception("request_failed", route=request.route, request_id=request.id.decode())
-            return problem_reply("internal_error", language=request.language)
+        except Exception as error:
+            return self._problem(request, error)
+
+    def _problem(self, request: Request, error: Exception) -> Reply:
+        """What people read of an exception; one that is nobody's is recorded."""
+        language = request.language
+        match error:
+            case Refusal():
+                return problem_reply(error.code, error.params, language=language)
+            case Malformed():
+                return problem_reply("malformed_body", {"reason": error.reason}, language=language)
+            case msgspec.ValidationError():
+                return problem_reply("invalid_request", {"reason": str(error)}, language=language)
+            case msgspec.DecodeError() | UnicodeDecodeError():
+                return problem_reply("malformed_body", language=language)
+        if isinstance(error, (StorageUnknown, *LOST)):
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("storage_unavailable", route=request.route, reason=reason, request_id=request.id.decode())
+            return problem_reply("storage_unavailable", language=language)
+        log.error("request_failed", route=request.route, request_id=request.id.decode(), exc_info=error)
+        return problem_reply("internal_error", language=language)
 
     def _routed(self, request: Request, receive: Receive) -> Awaitable[Reply]:
         """The endpoint of a request: hot ones by their text, the rest by the framework."""
@@ -175,7 +206,7 @@ class Application:
             if path.startswith(SALES) and path.endswith("/orders") and "/" not in path[len(SALES) : -7]:
                 request.route = "flash_order"
                 return self.flash_orders.place(request, receive, path[len(SALES) : -7])
-            if path == "/bench/empty" and self.services.settings.bench:
+            if path == EMPTY and self.services.settings.bench:
                 request.route = "bench_empty"
                 return self._empty(request, receive)
         elif method == "GET":
@@ -209,7 +240,7 @@ class Application:
         """Refusal for a hot path with another method: the framework does not know it."""
         hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz") or self.documents.get(path) is not None
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
-        if hot or sale or (path == "/bench/empty" and self.services.settings.bench):
+        if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")
 
     async def _empty(self, request: Request, receive: Receive) -> Reply:

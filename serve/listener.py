@@ -119,7 +119,8 @@ class _Protocol(HttpToolsProtocol):
         super().on_body(body)
         cycle: Any = self.cycle
         if self._hot_waits and len(cycle.body) > self.limits.body_bytes_max:
-            self._start_hot()
+            # After what this read brought: a body that is too long but whole costs its connection nothing.
+            self.loop.call_soon(self._start_hot)
 
     def on_message_complete(self) -> None:
         self._since_s = 0.0
@@ -129,8 +130,18 @@ class _Protocol(HttpToolsProtocol):
             self._start_hot()
 
     def _start_hot(self) -> None:
+        if not self._hot_waits:
+            return
         self._hot_waits = False
-        self._start_asgi_task(self.cycle, self.listener.hot)  # type: ignore[arg-type]
+        cycle: Any = self.cycle
+        if cycle.more_body:
+            # Too long, and not all here: refused by its length, and what is still to come is not read.
+            cycle.keep_alive = cycle.more_body = False
+        later = cycle.begin(self.listener.hot)
+        if later is not None:
+            task = self.loop.create_task(later)
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     def _refuse_header(self) -> None:
         self.transport.write(_TOO_LARGE)

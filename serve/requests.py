@@ -103,11 +103,16 @@ def check_json_type(request: Request) -> None:
         raise Refusal("unsupported_media_type")
 
 
+def check_length(request: Request, length: int, limit: int) -> None:
+    """Refusal when the body is too long, by what it says or by what is here."""
+    declared = request.headers.get(b"content-length")
+    if length > limit or (declared is not None and (not declared.isdigit() or int(declared[:20]) > limit)):
+        raise Refusal("body_too_large", {"limit": limit})
+
+
 async def read_body(request: Request, receive: Receive, limit: int) -> bytes:
     """The whole body. Refusal ``body_too_large`` as soon as it is known to be; ClientGone when it never comes whole."""
-    declared = request.headers.get(b"content-length")
-    if declared is not None and (not declared.isdigit() or int(declared[:20]) > limit):
-        raise Refusal("body_too_large", {"limit": limit})
+    check_length(request, 0, limit)
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientGone

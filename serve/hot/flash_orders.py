@@ -4,6 +4,7 @@ Guards in order: token, key, user's rate, body, sale, sale's rate, ticket, sold 
 """
 
 import hashlib
+from collections.abc import Awaitable
 from typing import Any, Final
 
 import msgspec
@@ -64,30 +65,44 @@ class FlashOrders:
         self._read: dict[tuple[str, bytes], _Read] = {}
 
     async def place(self, request: Request, receive: Receive, sale_id: str) -> Reply:
-        """201 with the order, or the first refusal."""
-        headers = request.headers
+        """201 with the order, or the first refusal. For the ordinary lane; the hot one has its body already."""
+        begun = self.begin(request, await read_body(request, receive, self._body_max), sale_id)
+        return begun if isinstance(begun, Reply) else await begun
+
+    def begin(self, request: Request, body: bytes, sale_id: str) -> Reply | Awaitable[Reply]:
+        """The answer where no owner is needed, else what will give it."""
         now_ms = self._clock.now_ms()
-        token = self._authentication.customer(headers.get(b"authorization"), now_ms)
+        token = self._authentication.customer(request.headers.get(b"authorization"), now_ms)
         if isinstance(token, Refused):
             return problem_reply(token.code, language=request.language)
         key = request.idempotency_key()
-        user_id = token.user_id
-        if not self._user_rate.take(user_id):
+        if not self._user_rate.take(token.user_id):
             return problem_reply("rate_limited", language=request.language)
         check_json_type(request)
-        body = await read_body(request, receive, self._body_max)
         read = self._read.get((sale_id, body)) or self._read_body(sale_id, body)
         names = ("sale:" + sale_id, "sku:" + read.order.sku_id)
         facts = self._facts.get(names)
         if facts is None:
-            facts = await self._facts.fetch(names)
+            return self._with_facts(request, token.user_id, key, read, sale_id, names, now_ms)
+        return self._decide(request, token.user_id, key, read, sale_id, facts, now_ms)
+
+    async def _with_facts(
+        self, request: Request, user_id: str, key: bytes, read: _Read, sale_id: str, names: tuple[str, ...], now_ms: int
+    ) -> Reply:
+        decided = self._decide(request, user_id, key, read, sale_id, await self._facts.fetch(names), now_ms)
+        return decided if isinstance(decided, Reply) else await decided
+
+    def _decide(
+        self, request: Request, user_id: str, key: bytes, read: _Read, sale_id: str, facts: dict[str, Any], now_ms: int
+    ) -> Reply | Awaitable[Reply]:
         admitted = self._admit(user_id, read.order, sale_id, facts, now_ms)
         if isinstance(admitted, Refused):
             return problem_reply(admitted.code, admitted.params, language=request.language)
+        sku_id = read.order.sku_id
         command_id = derived_id(user_id, b"flash", key)
-        offer = facts.get(names[1])
+        offer = facts.get("sku:" + sku_id)
         parts = offer.parts if isinstance(offer, Offer) else 1
-        if self._sold_out.refuses(read.order.sku_id, parts, command_id):
+        if self._sold_out.refuses(sku_id, parts, command_id):
             self._services.counters.sold_out_local += 1
             return problem_reply("sold_out", language=request.language)
         command = PlaceOrder(
@@ -99,10 +114,14 @@ class FlashOrders:
             expected_total=read.order.expected_total,
             hold_ms=self._hold_ms,
         )
-        answer = await self._client.ask(
-            "order", user_id, command, command_id=command_id, digest=read.digest, deadline_ms=now_ms + self._deadline_ms
-        )
-        return self._reply(answer, read.order.sku_id, parts, request)
+        return self._ask(request, user_id, command, command_id, read.digest, parts, now_ms)
+
+    async def _ask(
+        self, request: Request, user_id: str, command: PlaceOrder, command_id: bytes, digest: bytes, parts: int, now_ms: int
+    ) -> Reply:
+        deadline_ms = now_ms + self._deadline_ms
+        answer = await self._client.ask("order", user_id, command, command_id=command_id, digest=digest, deadline_ms=deadline_ms)
+        return self._reply(answer, command.lines[0].sku_id, parts, request)
 
     def _read_body(self, sale_id: str, body: bytes) -> _Read:
         if not is_id(sale_id, "sal"):

@@ -6,7 +6,7 @@ draining) stays the listener's. Measured on one order: 40 us of the replica's CP
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,8 +18,8 @@ SALES: Final = b"/v1/flash-sales/"
 ORDERS: Final = b"/orders"
 EMPTY: Final = b"/bench/empty"
 
-Hot = Callable[[Scope, bytes], Awaitable[tuple[Reply, bytes]]]
-"""Answers a whole request: the reply, and the request's id."""
+Hot = Callable[[Scope, bytes], tuple[bytes, Reply | Awaitable[Reply]]]
+"""Answers a whole request: its id, and the reply, or what will give it. Most refusals are here at once and cost no task."""
 
 _STATUS: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _SECURITY: Final = b"".join(b"%s: %s\r\n" % header for header in SECURITY)
@@ -80,16 +80,41 @@ class HotCycle:
         if self.more_body:
             # Too long: refused by its length, and what is still to come is not read.
             self.keep_alive = False
+        later = self.begin(hot)
+        if later is not None:
+            await later
+
+    def begin(self, hot: Hot) -> Coroutine[Any, Any, None] | None:
+        """Answer the whole request now; or what will, where an owner must be asked."""
         self.response_started = True
         try:
-            reply, request_id = await hot(self.scope, self.body)
+            request_id, reply = hot(self.scope, self.body)
         except Exception:
-            # The application answers its own faults: this is one of the lane. The client must not wait for ever.
-            self._transport.write(_FAILED)
-            self._transport.close()
+            self._fail()
+            raise
+        if isinstance(reply, Reply):
+            self._end(request_id, reply)
+            return None
+        return self._finish(request_id, reply)
+
+    async def _finish(self, request_id: bytes, reply: Awaitable[Reply]) -> None:
+        try:
+            answer = await reply
+        except Exception:
+            self._fail()
             raise
         finally:
             self.response_complete = True
+        self._end(request_id, answer)
+
+    def _fail(self) -> None:
+        """The application answers its own faults: this is one of the lane. The client must not wait for ever."""
+        self.response_complete = True
+        self._transport.write(_FAILED)
+        self._transport.close()
+
+    def _end(self, request_id: bytes, reply: Reply) -> None:
+        self.response_complete = True
         if not self.disconnected and not self._transport.is_closing():
             close = b"" if self.keep_alive else _CLOSE
             self._transport.write(b"".join((head_of(reply), close, b"x-request-id: ", request_id, b"\r\n\r\n", reply.body)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,10 +22,13 @@ class App:
         self.gate.set()
         self.handled: list[bytes] = []
 
-    async def hot(self, scope: Any, body: bytes) -> tuple[Reply, bytes]:
+    def hot(self, scope: Any, body: bytes) -> tuple[bytes, Reply | Awaitable[Reply]]:
+        return b"r1", self._hot(body)
+
+    async def _hot(self, body: bytes) -> Reply:
         await self.gate.wait()
         self.handled.append(body)
-        return json_reply(413 if len(body) > 100 else 201, b"hot " + body[:20]), b"r1"
+        return json_reply(413 if len(body) > 100 else 201, b"hot " + body[:20])
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body, more = b"", True
