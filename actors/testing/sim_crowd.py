@@ -19,7 +19,7 @@ from schemas.money import Money
 from schemas.payment import Notice, PaymentRequest, PaymentStatus
 
 BUYERS: Final = 14
-ACTIONS: Final = 12
+ACTIONS: Final = 16
 NOT_DEFINITE: Final = frozenset({"outcome_unknown", "busy", "moved", "storage_unavailable", "deadline_passed"})
 READS: Final = (o.ReadOrder, s.ReadStock, q.ReadQuota)
 
