@@ -156,7 +156,8 @@ class Client:
 
     async def _deliver(self, host: str, lane: _Lane, some: list[tuple[bytes, asyncio.Future[Answer]]]) -> None:
         try:
-            packed = await asyncio.wait_for(self._transport.call(host, join([payload for payload, _ in some])), CALL_TIMEOUT_S)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                packed = await self._transport.call(host, join([payload for payload, _ in some]))
             answers = answers_decoder.decode(packed)
             for (_, future), answer in zip(some, answers, strict=True):
                 if not future.done():

@@ -188,7 +188,8 @@ class Host:
         """One flush; its own task, so that no caller's leaving can end it."""
         timeout = self.limits.flush_timeout_ms / 1000
         try:
-            held = await asyncio.wait_for(self.journal.append(batch.fences(), batch.rows), timeout)
+            async with asyncio.timeout(timeout):
+                held = await self.journal.append(batch.fences(), batch.rows)
         except (StorageUnknown, TimeoutError) as error:
             self.counters.unknown += 1
             log.warning("flush_unknown", host=self.name, rows=len(batch.rows), reason=str(error) or "timed out")
@@ -396,7 +397,8 @@ class Host:
         if seconds is None:
             seconds = 1.0 if next_ms is None else min(1.0, max(0.005, (next_ms - self.clock.now_ms()) / 1000))
         try:
-            await asyncio.wait_for(self._reminder_set.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._reminder_set.wait()
         except TimeoutError:
             return
 

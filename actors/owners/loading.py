@@ -72,7 +72,8 @@ class Loading:
     async def _read_some(self, entities: list[Entity]) -> None:
         owners = [self._host.shards.get(entity[0]) for entity in entities]
         try:
-            found = await asyncio.wait_for(self._journal.load(entities), self._host.limits.flush_timeout_ms / 1000)
+            async with asyncio.timeout(self._host.limits.flush_timeout_ms / 1000):
+                found = await self._journal.load(entities)
         except (StorageUnknown, TimeoutError) as error:
             log.warning("activation_failed", host=self._host.name, reason=str(error))
             for entity in entities:

@@ -34,7 +34,8 @@ class Placement:
         while True:
             sent_ms = self._host.clock.monotonic_ms()
             try:
-                renewed = await asyncio.wait_for(self._renew(), limits.lease_ms / 1000)
+                async with asyncio.timeout(limits.lease_ms / 1000):
+                    renewed: bool | None = await self._renew()
             except (StorageUnknown, TimeoutError):
                 renewed = None
             if renewed:
@@ -62,7 +63,8 @@ class Placement:
             except StorageUnknown as error:
                 log.warning("board_unreadable", host=self._host.name, reason=error.reason)
             try:
-                await asyncio.wait_for(self._lost.wait(), self._host.limits.board_ms / 1000)
+                async with asyncio.timeout(self._host.limits.board_ms / 1000):
+                    await self._lost.wait()
                 await self._host.clock.sleep(0.01)
             except TimeoutError:
                 pass
