@@ -18,6 +18,9 @@ BACKLOG: Final = 4096
 LONELY_S: Final = 60.0
 """The keeper ends when no replica has held on to it for this long."""
 
+LOOK_S: Final = 0.5
+END: Final = b"e"
+
 
 def shared_socket(directory: Path, host: str, port: int, timeout_s: float = 10.0) -> tuple[socket.socket, socket.socket]:
     """The node's listening socket, and the line to its keeper (hold on to it: it says that a replica lives).
@@ -49,6 +52,20 @@ def shared_socket(directory: Path, host: str, port: int, timeout_s: float = 10.0
         time.sleep(0.05)
 
 
+def end_keeper(directory: Path, port: int, timeout_s: float = 3.0) -> None:
+    """End the keeper of an earlier run, so that its port is free at once; nothing when there is none."""
+    path = directory / f"listener-{port}.sock"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.settimeout(timeout_s)
+            line.connect(str(path))
+            line.sendall(END)
+            while line.recv(1):
+                continue
+    except OSError:
+        return
+
+
 def _start_keeper(directory: Path, host: str, port: int) -> None:
     with (directory / f"listener-{port}.log").open("ab") as log:
         subprocess.Popen(
@@ -67,17 +84,18 @@ class Keeper:
         self._path = directory / f"listener-{port}.sock"
         self._listening = socket.create_server((host, port), backlog=BACKLOG)
         self._held = 0
+        self._ended = threading.Event()
         self._lonely_since = time.monotonic()
 
     def run(self) -> None:
-        """Until nobody has held on for ``LONELY_S``."""
+        """Until nobody has held on for ``LONELY_S``, or somebody says that it is over."""
         self._path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
             door.bind(str(self._path))
             self._path.chmod(0o600)
             door.listen(64)
-            door.settimeout(1)
-            while self._held or time.monotonic() - self._lonely_since < LONELY_S:
+            door.settimeout(LOOK_S)
+            while not self._ended.is_set() and (self._held or time.monotonic() - self._lonely_since < LONELY_S):
                 try:
                     line, _ = door.accept()
                 except TimeoutError:
@@ -90,7 +108,9 @@ class Keeper:
         try:
             handle = array.array("i", [self._listening.fileno()])
             line.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handle)])
-            line.recv(1)
+            if line.recv(1) == END:
+                self._listening.close()
+                self._ended.set()
         except OSError:
             pass
         finally:

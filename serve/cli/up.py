@@ -80,6 +80,9 @@ def _take_directory(settings: Settings, stack: contextlib.ExitStack) -> Settings
         raise CannotStart(
             f"Another copy is running in {settings.data_path}. Stop it, or set STAMPEDE_DATA_DIR to another directory and other ports."
         ) from None
+    # The keeper of the direct port outlives its replicas, and a run that was killed.
+    _end_keeper(settings)
+    stack.callback(_end_keeper, settings)
     return settings
 
 
@@ -97,6 +100,13 @@ def _check_ports(settings: Settings) -> Settings:
                     f"Port {port} on {settings.host} is taken ({error.strerror}). Free it, or set {name} to another one."
                 ) from error
     return settings
+
+
+def _end_keeper(settings: Settings) -> None:
+    from actors.runtime.config import short_directory
+    from serve.listening_socket import end_keeper
+
+    end_keeper(short_directory(settings), settings.direct_port)
 
 
 def _servers(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
@@ -152,6 +162,8 @@ def _simulator(settings: Settings, stack: contextlib.ExitStack, tell: Progress) 
     """The payment provider's simulator, unless a real one is set."""
     if settings.stripe_url is not None:
         return settings
+    from actors.storage.embedded.traces import started_at, watch
+
     tell("starting the payment simulator")
     command = [
         sys.executable, "-m", "actors.testing.stripe_simulator",
@@ -163,7 +175,15 @@ def _simulator(settings: Settings, stack: contextlib.ExitStack, tell: Progress) 
     log = stack.enter_context((settings.data_path / "simulator.log").open("ab"))
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     stack.callback(_end, process)
+    # Whatever becomes of this process, the simulator does not stay behind and keep its port.
+    watcher = watch(process.pid, started_at(process.pid), signal.SIGTERM)
+    stack.callback(_dismiss, watcher)
     return settings
+
+
+def _dismiss(watcher: "subprocess.Popen[bytes]") -> None:
+    watcher.kill()
+    watcher.communicate()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
