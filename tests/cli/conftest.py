@@ -116,6 +116,9 @@ class _Loop:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     def close(self) -> None:
+        # Connections that were hung up are closed by the loop's next turns.
+        for _ in range(10):
+            self.run(asyncio.sleep(0))
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()
