@@ -318,4 +318,3 @@ def _payment_view(order: Order, payment: Payment) -> PaymentView:
 
 def _cancelled_view(order: Order) -> OrderView:
     return msgspec.structs.replace(order_view(order), status="cancelled")
-
