@@ -133,14 +133,14 @@ class Room:
         """Start every host's loops, and wait until all shards are served."""
         for host, placement in zip(self.hosts, self.placements, strict=True):
             for work in (placement.keep_lease(), placement.keep_shards(), host.keep_reminding()):
-                asyncio.ensure_future(work)
+                self.loop.create_task(work)
         await self.served()
         return self
 
     async def served(self) -> None:
         """Wait until every shard has an owner that serves it."""
         while sum(shard.serving for host in self.hosts for shard in host.shards.values()) < self.sharding.shard_count:
-            await asyncio.sleep(0.05)
+            await self.clock.sleep(0.05)
 
     @property
     def host(self) -> Host:
