@@ -4,9 +4,8 @@ Nothing here calls the rules of ``actors.domain``: the books are a second, simpl
 same events. :meth:`Books.see` is called at every commit; ``broken`` lists promises that were broken.
 """
 
+from dataclasses import dataclass, field
 from typing import Any, Final
-
-import msgspec
 
 from actors.domain.kinds import body_decoder, meta_decoder
 from actors.ports.journal import Row
@@ -21,7 +20,8 @@ BROKEN_MAX: Final = 20
 FINAL: Final = ("paid", "cancelled", "refused", "refunded")
 
 
-class Part(msgspec.Struct, kw_only=True):
+@dataclass(slots=True, kw_only=True)
+class Part:
     """One part of a SKU by its events. ``ended``: what became of reservations: sold, released or restocked."""
 
     put_in: int = 0
@@ -30,34 +30,37 @@ class Part(msgspec.Struct, kw_only=True):
     written_off: int = 0
     sent: int = 0
     arrived: int = 0
-    holds: dict[bytes, int] = {}
-    sold: dict[bytes, int] = {}
-    ended: dict[bytes, str] = {}
-    orders: dict[bytes, str] = {}
+    holds: dict[bytes, int] = field(default_factory=dict)
+    sold: dict[bytes, int] = field(default_factory=dict)
+    ended: dict[bytes, str] = field(default_factory=dict)
+    orders: dict[bytes, str] = field(default_factory=dict)
 
 
-class Quota(msgspec.Struct, kw_only=True):
+@dataclass(slots=True, kw_only=True)
+class Quota:
     """One coupon by its events."""
 
     total: int = 0
     per_user: int = 0
-    claims: dict[bytes, tuple[str, int]] = {}
-    redeemed: dict[bytes, tuple[str, int]] = {}
-    ended: set[bytes] = set()
+    claims: dict[bytes, tuple[str, int]] = field(default_factory=dict)
+    redeemed: dict[bytes, tuple[str, int]] = field(default_factory=dict)
+    ended: set[bytes] = field(default_factory=set)
 
 
-class Paper(msgspec.Struct, kw_only=True):
+@dataclass(slots=True, kw_only=True)
+class Paper:
     """One order by its events."""
 
     user_id: str
     placed: o.OrderPlaced
     status: str
     stock_keys: list[str]
-    payments: dict[str, str] = {}
+    payments: dict[str, str] = field(default_factory=dict)
     times_placed: int = 1
 
 
-class Record(msgspec.Struct, kw_only=True):
+@dataclass(slots=True, kw_only=True)
+class Record:
     """One row with its events, decoded once."""
 
     row: Row

@@ -3,9 +3,8 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
-
-import msgspec
 
 from actors.adapters.payments.gateway import order_notice
 from actors.testing.sim_shop import CART_SKUS, HOT
@@ -24,7 +23,8 @@ NOT_DEFINITE: Final = frozenset({"outcome_unknown", "busy", "moved", "storage_un
 READS: Final = (o.ReadOrder, s.ReadStock, q.ReadQuota)
 
 
-class Intent(msgspec.Struct, kw_only=True):
+@dataclass(slots=True, kw_only=True)
+class Intent:
     """One thing that somebody wants, under one id, and every answer that came. ``make`` proposes anew at every try."""
 
     kind: str
@@ -32,7 +32,7 @@ class Intent(msgspec.Struct, kw_only=True):
     make: Callable[[], Any]
     id: bytes
     digest: bytes
-    answers: list[Answer] = []
+    answers: list[Answer] = field(default_factory=list)
 
     def is_definite(self) -> bool:
         return any(answer.code not in NOT_DEFINITE for answer in self.answers)

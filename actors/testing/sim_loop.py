@@ -13,8 +13,6 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 T = TypeVar("T")
 
 STEPS_MAX: Final = 3_000_000
@@ -41,14 +39,17 @@ class Life:
 _LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
 
 
-class _Handle(msgspec.Struct):
-    """A scheduled callback, cancelled as asyncio's own handles are. A Struct, because millions are made."""
+class _Handle:
+    """A scheduled callback, cancelled as asyncio's own handles are."""
 
-    callback: Any
-    args: tuple[Any, ...]
-    context: Any
-    when_s: float = 0.0
-    is_cancelled: bool = False
+    __slots__ = ("args", "callback", "context", "is_cancelled", "when_s")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context, when_s: float = 0.0) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.when_s = when_s
+        self.is_cancelled = False
 
     def cancel(self) -> None:
         self.is_cancelled = True
