@@ -289,3 +289,8 @@ async def crowd(two_hosts: RayCopy) -> AsyncIterator[Crowd]:
     await _eventually(lambda: two_hosts.settled(2))
     async with crowd_of(two_hosts) as crowd:
         yield crowd
+
+
+@pytest.fixture(scope="session", name="crowd_of")
+def _crowd_of() -> Callable[[RayCopy], Any]:
+    return crowd_of

@@ -1,6 +1,7 @@
 """A hundred replica restarts under new and kept-alive connections: nobody is cut off. The control shows that the test would see it."""
 
 import asyncio
+import contextlib
 import itertools
 import socket
 import time
@@ -69,6 +70,8 @@ class Clients:
                 goes_on = keeps and b"connection: close" not in head.lower()
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def _restart(sockets: Callable[[], socket.socket], port: int) -> Counter[str]:
@@ -102,6 +105,7 @@ async def test_a_hundred_restarts_cut_nobody_off() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio's own, of connections that were reset
 async def test_control_with_a_socket_for_each_replica_somebody_is_cut_off() -> None:
     def own() -> socket.socket:
         return socket.create_server(address, backlog=1024, reuse_port=True)
@@ -109,4 +113,4 @@ async def test_control_with_a_socket_for_each_replica_somebody_is_cut_off() -> N
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as probe:
         address = probe.getsockname()
     seen = await _restart(own, address[1])
-    assert seen["ConnectionResetError"] + seen["IncompleteReadError"] > 0
+    assert set(seen) - {"200", "201"}, seen
