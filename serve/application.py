@@ -257,7 +257,9 @@ class Application:
             raise Refusal("rate_limited")
 
     async def _send(self, request: Request, reply: Reply, send: Send, started: float) -> None:
-        headers = [*SECURITY, *reply.headers, (b"x-request-id", request.id)]
+        own = {name for name, _ in reply.headers}
+        # A page with a policy of its own: a second one beside it would forbid what the first allows.
+        headers = [*(header for header in SECURITY if header[0] not in own), *reply.headers, (b"x-request-id", request.id)]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
         self._note(request, reply, time.perf_counter() - started)
