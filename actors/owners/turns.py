@@ -198,7 +198,9 @@ class Turns:
 
     def _accept(self, cell: Cell, call: Incoming, accepted: Accepted, now_ms: int) -> None:
         assert accepted.events or not accepted.completes, "an answer that was left open is closed by an event"
-        if not accepted.events and not accepted.sends and not call.ack:
+        # A command that had nothing to change gets a record all the same, for its answer: the state may move on before it is repeated.
+        to_remember = call.ack or (call.digest and cell.version)
+        if not accepted.events and not accepted.sends and not to_remember:
             self.gate(cell.batch, call.respond, _answer_of(accepted.reply, cell))
             return
         place = len(self.open_batch.rows)

@@ -83,6 +83,19 @@ def test_f02_a_repeat_after_the_commit_gets_the_first_answer_and_has_no_second_e
     play(scene)
 
 
+def test_the_answer_of_a_command_that_had_nothing_to_change_stays_its_answer() -> None:
+    async def scene() -> None:
+        room = await Room().open()
+        await room.submit("stock", SKU, PutIn(quantity=2))
+        await room.submit("stock", SKU, reserve(1), b"one")
+        assert (await room.submit("stock", SKU, reserve(1), b"two")).reply == HoldTaken(available=1)
+        await room.submit("stock", SKU, reserve(2), b"three")
+        assert (await room.submit("stock", SKU, reserve(1), b"two")).reply == HoldTaken(available=1)
+        assert room.records("stock", SKU) == 4
+
+    play(scene)
+
+
 def test_a_refusal_that_changed_nothing_is_decided_anew() -> None:
     async def scene() -> None:
         room = await Room().open()
