@@ -1,0 +1,119 @@
+"""The whole shop, started by one command: buying, paying, the books, faults, and starting again."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
+
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+
+
+def test_a_customer_buys_over_both_lanes_pays_and_the_books_balance(copy: Any, until: Callable[..., float]) -> None:
+    token = copy.customer()
+    sale_id, sku_id = copy.sale()
+    orders = []
+    for port in (copy.direct, copy.ingress):
+        status, order = copy.buy(sale_id, sku_id, token, port=port, key=f"twice-{port}")
+        assert (status, order["status"]) == (201, "pending_payment")
+        assert copy.buy(sale_id, sku_id, token, port=copy.direct, key=f"twice-{port}") == (201, order)
+        orders.append(order)
+    for order in orders:
+        status, payment = copy.ask("POST", f"/v1/orders/{order['order_id']}/pay", token=token)
+        assert status in (200, 201), payment
+        copy.provider("pay", {"payment": payment["payment_id"]})
+    for order in orders:
+        path = f"/v1/orders/{order['order_id']}"
+        until(lambda path=path: copy.ask("GET", path, token=token)[1]["status"] == "paid")
+    found = copy.command("sale", "status", sale_id, "--json")
+    assert "2" in str(found)
+    until(lambda: copy.run("audit").returncode == 0)
+
+
+def test_f01_a_lone_host_is_back_within_five_seconds(copy: Any, until: Callable[..., float]) -> None:
+    token = copy.customer()
+    sale_id, sku_id = copy.sale()
+    pid = copy.command("status", "--json")["hosts"][0]["pid"]
+    assert copy.buy(sale_id, sku_id, token)[0] == 201
+    os.kill(pid, signal.SIGKILL)
+    killed_s = time.monotonic()
+    until(lambda: copy.buy(sale_id, sku_id, token, key="the-same")[0] == 201)
+    # Five seconds for the host, and what a request waits between two of its tries.
+    assert time.monotonic() - killed_s < 6
+
+
+def test_f31_an_empty_or_dead_cache_changes_no_outcome(copy: Any) -> None:
+    token = copy.customer()
+    sale_id, sku_id = copy.sale(stock=2)
+    valkey = next(process for process in copy.family() if "valkey" in process.name())
+    assert copy.buy(sale_id, sku_id, token)[0] == 201
+    valkey.suspend()
+    try:
+        started = time.monotonic()
+        assert copy.buy(sale_id, sku_id, token)[0] == 201
+        status, refusal = copy.buy(sale_id, sku_id, token)
+        assert (status, refusal["code"]) == (409, "sold_out")
+        assert time.monotonic() - started < 3
+    finally:
+        valkey.resume()
+    assert copy.buy(sale_id, sku_id, token)[1]["code"] == "sold_out"
+
+
+def test_f76_nothing_of_ours_but_serve_s_own_port_listens_beyond_loopback(copy: Any) -> None:
+    beyond = {
+        (process.name().split(":")[-1] or process.name(), connection.laddr.ip)
+        for process in copy.family()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.ip not in LOOPBACK
+    }
+    # Each Serve replica has a port for calls between deployments, of which there are none here; Serve binds it everywhere.
+    assert {ip for _, ip in beyond} <= {"::"}
+    assert all("Serve" in name or "storefront" in name for name, _ in beyond)
+
+
+def test_f79_secrets_are_in_no_process_s_arguments_and_in_no_log(copy: Any) -> None:
+    data = copy.folder / "data"
+    secrets = [(data / "postgres" / "password").read_text().strip(), (data / "ray-token").read_text().strip()]
+    arguments = " ".join(" ".join(process.cmdline()) for process in copy.family())
+    logs = [path for path in [*data.rglob("*.log"), *Path("/tmp").glob(f"st-{os.getuid()}-*/session_latest/logs/*")] if path.is_file()]
+    assert logs
+    for secret in secrets:
+        assert secret not in arguments
+        assert [path for path in logs if secret in path.read_text(errors="replace")] == []
+
+
+def test_a_second_copy_of_a_directory_and_a_busy_port_are_one_clear_sentence(copy: Any, new_copy: Any, plain: Any) -> None:
+    second = copy.run("up")
+    assert second.returncode == 1
+    assert "Another copy is running in" in plain(second.stderr)
+    other = new_copy()
+    with socket.create_server(("127.0.0.1", other.direct)):
+        busy = other.run("up")
+    assert busy.returncode == 1
+    assert f"Port {other.direct} on 127.0.0.1 is taken" in plain(busy.stderr)
+    assert "STAMPEDE_DIRECT_PORT" in busy.stderr
+
+
+def test_what_was_bought_is_there_after_ctrl_c_and_after_a_kill(new_copy: Any, until: Callable[..., float]) -> None:
+    copy = new_copy(replicas=1)
+    copy.start()
+    token = copy.customer()
+    sale_id, sku_id = copy.sale()
+    status, order = copy.buy(sale_id, sku_id, token)
+    assert status == 201
+    assert copy.stop() < 15
+    until(lambda: [process for process in copy.family() if "watchdog" not in " ".join(process.cmdline())] == [], within_s=5)
+    copy.start()
+    assert copy.ask("GET", f"/v1/orders/{order['order_id']}", token=token)[1]["status"] == "pending_payment"
+    copy.stop(signal.SIGKILL)
+    copy.start()
+    assert copy.ask("GET", f"/v1/orders/{order['order_id']}", token=token)[1]["status"] == "pending_payment"
+    assert copy.buy(sale_id, sku_id, token)[0] == 201
+    assert copy.run("audit").returncode == 0
