@@ -1,0 +1,45 @@
+"""Facts that were written stay readable: bytes as an earlier version wrote them, and as a later one may."""
+
+import msgspec
+
+from actors.domain.kinds import KINDS, body_decoder, encoder
+from schemas.order import OrderPlaced, OrderView
+from schemas.stock import StockHeld
+
+HELD = bytes.fromhex(
+    "949186a474797065aa73746f636b2e68656c64ae7265736572766174696f6e5f6964c41072727272727272727272727272727272a86f726465725f6964a5"
+    "6f72645f31a7757365725f6964a57573725f31a87175616e7469747902ab646561646c696e655f6d7305c400c090"
+)
+PLACED = bytes.fromhex(
+    "94918aa474797065ac6f726465722e706c61636564a86f726465725f6964a56f72645f31a56c696e65739184a6736b755f6964a5736b755f31a871"
+    "75616e7469747901aa756e69745f7072696365cd03e7a973746f636b5f6b6579a7736b755f312330a5746f74616ccd03e7a863757272656e6379a3"
+    "434e59af7265736572766174696f6e5f69647391c41072727272727272727272727272727272ac706c616365645f61745f6d7301ad657870697265"
+    "735f61745f6d73ce000dbba1ad70726963655f76657273696f6e07a773616c655f6964a573616c5f31c401648ba474797065aa6f726465722e7669"
+    "6577a86f726465725f6964a56f72645f31a6737461747573af70656e64696e675f7061796d656e74a5746f74616c82a6616d6f756e74cd03e7a863"
+    "757272656e6379a3434e59ad657870697265735f61745f6d73ce000dbba1ac706c616365645f61745f6d7300a773616c655f6964a0a56c696e6573"
+    "90a7636f75706f6e7390a87061796d656e747380a6726561736f6ea090"
+)
+
+
+def test_f19_records_of_the_first_version_are_read() -> None:
+    held = body_decoder.decode(HELD)
+    assert held.events == [StockHeld(reservation_id=b"r" * 16, order_id="ord_1", user_id="usr_1", quantity=2, deadline_ms=5)]
+    placed = body_decoder.decode(PLACED)
+    [event] = placed.events
+    assert isinstance(event, OrderPlaced)
+    assert (event.total, event.lines[0].stock_key, event.sale_id, event.expires_at_ms) == (999, "sku_1#0", "sal_1", 900_001)
+    assert isinstance(placed.answer, OrderView)
+    assert placed.digest == b"d"
+
+
+def test_f19_a_field_that_a_later_version_added_is_passed_over() -> None:
+    raw = msgspec.msgpack.decode(HELD)
+    raw[0][0]["a_field_of_tomorrow"] = {"nested": [1, 2]}
+    raw.append("a part of tomorrow")
+    assert body_decoder.decode(encoder.encode(raw)).events == body_decoder.decode(HELD).events
+
+
+def test_f19_no_two_events_commands_or_replies_share_a_tag() -> None:
+    structs = {struct for kind in KINDS.values() for struct in (*kind.commands, *kind.events, *kind.replies)}
+    tags = [struct.__struct_config__.tag for struct in structs]
+    assert len(tags) == len(set(tags))
