@@ -80,8 +80,9 @@ def _take_directory(settings: Settings, stack: contextlib.ExitStack) -> Settings
         raise CannotStart(
             f"Another copy is running in {settings.data_path}. Stop it, or set STAMPEDE_DATA_DIR to another directory and other ports."
         ) from None
-    # The keeper of the direct port outlives its replicas, and a run that was killed.
+    # The keeper of the direct port outlives its replicas, and a run that was killed leaves more than that.
     _end_keeper(settings)
+    _end_leftovers(settings)
     stack.callback(_end_keeper, settings)
     return settings
 
@@ -100,6 +101,12 @@ def _check_ports(settings: Settings) -> Settings:
                     f"Port {port} on {settings.host} is taken ({error.strerror}). Free it, or set {name} to another one."
                 ) from error
     return settings
+
+
+def _end_leftovers(settings: Settings) -> None:
+    from actors.runtime.leftovers import end_leftovers
+
+    end_leftovers(settings)
 
 
 def _end_keeper(settings: Settings) -> None:
