@@ -158,5 +158,5 @@ def _finish(operation: dict[str, Any]) -> None:
 def _plain(parameter: dict[str, Any]) -> dict[str, Any]:
     if parameter["in"] == "path":
         return parameter | {"schema": {"type": "string", "pattern": _PATH_FORMS[parameter["name"]]}, "required": True}
-    kept = {name: parameter[name] for name in ("name", "in", "required", "description", "schema") if name in parameter}
+    kept: dict[str, Any] = {name: parameter[name] for name in ("name", "in", "required", "description", "schema") if name in parameter}
     return kept | {"required": bool(parameter.get("required"))}
