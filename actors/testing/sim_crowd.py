@@ -18,7 +18,8 @@ from schemas.money import Money
 from schemas.payment import Notice, PaymentRequest, PaymentStatus
 
 BUYERS: Final = 14
-ACTIONS: Final = 16
+ACTIONS: Final = 9
+COMMANDS_MIN: Final = 310
 NOT_DEFINITE: Final = frozenset({"outcome_unknown", "busy", "moved", "storage_unavailable", "deadline_passed"})
 READS: Final = (o.ReadOrder, s.ReadStock, q.ReadQuota)
 
@@ -107,7 +108,9 @@ class Crowd:
         rng = self.rng
         await asyncio.sleep(rng.uniform(0, 1.0))
         acts = (self.flash, self.flash, self.flash, self.cart, self.cart, self.pay, self.pay, self.pay, self.cancel, self.read, self.odd)
-        for _ in range(ACTIONS):
+        actions = 0
+        while actions < ACTIONS or self.commands < COMMANDS_MIN:
+            actions += 1
             await acts[rng.randrange(len(acts))](user_id)
             await asyncio.sleep(rng.uniform(0.1, 4.5) if rng.random() < 0.8 else 0.0)
 

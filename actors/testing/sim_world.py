@@ -30,10 +30,10 @@ LIMITS: Final = Limits(
     snapshot_every=4,
     meta_every=24,
     entities_max=12,
-    lease_ms=3000,
-    lease_renew_ms=1000,
+    lease_ms=4000,
+    lease_renew_ms=1400,
     lease_margin_ms=300,
-    board_ms=1000,
+    board_ms=1300,
     flush_timeout_ms=2500,
 )
 """Short, so that a run sees many snapshots, takeovers and passivations."""
