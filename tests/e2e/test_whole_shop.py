@@ -1,5 +1,6 @@
 """The whole shop, started by one command: buying, paying, the books, faults, and starting again."""
 
+import json
 import os
 import signal
 import socket
@@ -52,7 +53,7 @@ def test_f01_a_lone_host_is_back_within_five_seconds(copy: Any, until: Callable[
 def test_f31_an_empty_or_dead_cache_changes_no_outcome(copy: Any) -> None:
     token = copy.customer()
     sale_id, sku_id = copy.sale(stock=2)
-    valkey = next(process for process in copy.family() if "valkey" in process.name())
+    valkey = psutil.Process(json.loads((copy.folder / "data" / "valkey" / "server.json").read_text())["pid"])
     assert copy.buy(sale_id, sku_id, token)[0] == 201
     valkey.suspend()
     try:
@@ -101,7 +102,10 @@ def test_a_second_copy_of_a_directory_and_a_busy_port_are_one_clear_sentence(cop
     assert "STAMPEDE_DIRECT_PORT" in busy.stderr
 
 
-def test_what_was_bought_is_there_after_ctrl_c_and_after_a_kill(new_copy: Any, until: Callable[..., float]) -> None:
+def test_beside_another_copy_what_was_bought_is_there_after_ctrl_c_and_after_a_kill(
+    copy: Any, new_copy: Any, until: Callable[..., float]
+) -> None:
+    beside = copy
     copy = new_copy(replicas=1)
     copy.start()
     token = copy.customer()
@@ -117,3 +121,5 @@ def test_what_was_bought_is_there_after_ctrl_c_and_after_a_kill(new_copy: Any, u
     assert copy.ask("GET", f"/v1/orders/{order['order_id']}", token=token)[1]["status"] == "pending_payment"
     assert copy.buy(sale_id, sku_id, token)[0] == 201
     assert copy.run("audit").returncode == 0
+    assert beside.ask("GET", "/readyz")[0] == 200
+    assert beside.ask("GET", f"/v1/orders/{order['order_id']}", token=token)[0] == 401
