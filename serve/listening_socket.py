@@ -7,12 +7,13 @@ All replicas accept from one queue, so a replica that leaves takes no waiting co
 import array
 import fcntl
 import socket
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Final
+
+from actors.runtime.detached import start_module
 
 BACKLOG: Final = 4096
 LONELY_S: Final = 60.0
@@ -48,7 +49,7 @@ def shared_socket(directory: Path, host: str, port: int, timeout_s: float = 10.0
             raise OSError(f"no listening socket on {host}:{port}: is the port taken? See {directory / f'listener-{port}.log'}")
         if not started:
             started = True
-            _start_keeper(directory, host, port)
+            start_module("serve.listening_socket", str(directory), host, str(port), log=directory / f"listener-{port}.log")
         time.sleep(0.05)
 
 
@@ -64,17 +65,6 @@ def end_keeper(directory: Path, port: int, timeout_s: float = 3.0) -> None:
                 continue
     except OSError:
         return
-
-
-def _start_keeper(directory: Path, host: str, port: int) -> None:
-    with (directory / f"listener-{port}.log").open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "serve.listening_socket", str(directory), host, str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
 
 
 class Keeper:

@@ -40,7 +40,8 @@ def start_ray(settings: Settings, progress: Callable[[str], None]) -> RunningRay
     ``actors.runtime.environment.prepare_ray`` was called before this module was imported.
     """
     address = os.environ.get("RAY_ADDRESS")
-    directory = short_directory(settings)
+    # One of Ray's own: Ray lets everybody write where it works, and our sockets lie beside it.
+    directory = short_directory(settings) / "r"
     last: Exception | None = None
     for attempt in range(1, TRIES + 1):
         running = RunningRay()

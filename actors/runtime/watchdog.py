@@ -7,12 +7,12 @@ nothing else. A host that waits for a database that is away still turns its loop
 import fcntl
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
+from actors.runtime.detached import start_module
 from actors.runtime.heartbeat import read_pulse
 
 LOOK_S: Final = 0.25
@@ -85,15 +85,7 @@ def watch(directory: Path, limit_s: float) -> None:
 def ensure_watchdog(directory: Path, limit_s: float) -> None:
     """Start the node's watchdog, if it does not run."""
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "watchdog.log").open("ab") as log:
-        # A process of its own session: it must outlive the host that happened to start it.
-        subprocess.Popen(
-            [sys.executable, "-m", "actors.runtime.watchdog", str(directory), str(limit_s)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    start_module("actors.runtime.watchdog", str(directory), str(limit_s), log=directory / "watchdog.log")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ import json
 import os
 import signal
 import socket
+import stat
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from actors.runtime.config import short_directory
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -83,11 +85,17 @@ def test_f79_secrets_are_in_no_process_s_arguments_and_in_no_log(copy: Any) -> N
     data = copy.folder / "data"
     secrets = [(data / "postgres" / "password").read_text().strip(), (data / "ray-token").read_text().strip()]
     arguments = " ".join(" ".join(process.cmdline()) for process in copy.family())
-    logs = [path for path in [*data.rglob("*.log"), *Path("/tmp").glob(f"st-{os.getuid()}-*/session_latest/logs/*")] if path.is_file()]
-    assert logs
+    logs = [path for path in [*data.rglob("*.log"), *short_directory(copy.settings).glob("r/session_latest/logs/**/*")] if path.is_file()]
+    assert len(logs) > 10
     for secret in secrets:
         assert secret not in arguments
         assert [path for path in logs if secret in path.read_text(errors="replace")] == []
+
+
+def test_only_this_user_may_write_where_the_sockets_lie(copy: Any) -> None:
+    directory = short_directory(copy.settings)
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert [path.name for path in directory.glob("*.sock") if path.stat().st_mode & 0o077] == []
 
 
 def test_a_second_copy_of_a_directory_and_a_busy_port_are_one_clear_sentence(copy: Any, new_copy: Any, plain: Any) -> None:

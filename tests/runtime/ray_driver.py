@@ -40,7 +40,7 @@ class Driver:
         """One more node on this machine."""
         from actors.runtime.own_ray import start_node
 
-        self.nodes.append(start_node(short_directory(self.settings), gcs_address=self.nodes[0].gcs_address))
+        self.nodes.append(start_node(short_directory(self.settings) / "r", gcs_address=self.nodes[0].gcs_address))
         return self.pids()
 
     def kill_coordinator(self) -> str:
