@@ -43,6 +43,9 @@ def prepare_environment(settings: Settings) -> None:
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + 48),
         "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + 49),
         "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + 97),
+        # On a busy small machine a proxy may take longer to start than the five seconds that Serve would give it.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
         # HAProxy retries elsewhere, so a leaving replica need not linger half a minute.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         # One loop for everything in a replica: a thread more costs a hand-over for every request.
