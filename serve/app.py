@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ray import serve as ray_serve
+from ray.exceptions import RayError
 
 from actors.runtime.config import short_directory
 from schemas.settings import Settings
@@ -84,14 +85,21 @@ def storefront(settings: Settings, config_path: str) -> Any:
     ).bind(config_path)
 
 
+class ServeStartFailed(Exception):
+    """Serve did not start; the message is what it said."""
+
+
 def start_serve(settings: Settings, config_path: str) -> None:
-    """Start Serve with HAProxy on this copy's ingress, and the storefront behind it."""
-    ray_serve.start(
-        proxy_location="HeadOnly",
-        http_options={"host": settings.host, "port": settings.ingress_port},
-        logging_config={"enable_access_log": False, "log_level": "WARNING"},
-    )
-    ray_serve.run(storefront(settings, config_path), name=APPLICATION, route_prefix="/", blocking=False)
+    """Start Serve with HAProxy on this copy's ingress, and the storefront behind it. ServeStartFailed when it does not."""
+    try:
+        ray_serve.start(
+            proxy_location="HeadOnly",
+            http_options={"host": settings.host, "port": settings.ingress_port},
+            logging_config={"enable_access_log": False, "log_level": "WARNING"},
+        )
+        ray_serve.run(storefront(settings, config_path), name=APPLICATION, route_prefix="/", blocking=False)
+    except (RuntimeError, TimeoutError, RayError) as error:
+        raise ServeStartFailed(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def stop_serve() -> None:

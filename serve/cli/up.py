@@ -225,18 +225,16 @@ def _cluster(settings: Settings, stack: contextlib.ExitStack, tell: Progress) ->
 
 
 def _storefront(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
-    from ray.exceptions import RayError
-
     from actors.runtime.config import FILE, short_directory
-    from serve.app import start_serve, stop_serve
+    from serve.app import ServeStartFailed, start_serve, stop_serve
 
     tell("starting the storefront")
     stack.callback(stop_serve)
     try:
         start_serve(settings, str(settings.data_path / FILE))
-    except (RuntimeError, TimeoutError, RayError) as error:
+    except ServeStartFailed as error:
         raise CannotStart(
-            f"The storefront did not start ({type(error).__name__}): the machine may be too busy, try again. Its logs are in "
+            f"The storefront did not start ({error}): the machine may be too busy, try again. Its logs are in "
             f"{short_directory(settings) / 'r' / 'session_latest' / 'logs' / 'serve'}."
         ) from error
     deadline = time.monotonic() + READY_S
