@@ -11,10 +11,16 @@ from ray import serve as ray_serve
 from ray.exceptions import RayError
 
 from actors.runtime.config import short_directory
+from actors.storage.embedded.traces import is_free
 from schemas.settings import Settings
 from serve.deployments import Storefront
 
 APPLICATION: Final = "stampede"
+PORTS_FIRST: Final = 11_000
+"""Below the embedded servers' ports and those that the system gives out by itself."""
+
+PORT_BLOCK: Final = 100
+PORT_BLOCKS: Final = 80
 
 _WRAPPER: Final = """#!/bin/sh
 # HAProxy's own pages (statistics, metrics) would listen on every address: keep them on loopback.
@@ -28,8 +34,7 @@ exec "{binary}" "$@"
 def prepare_environment(settings: Settings) -> None:
     """Serve reads these when its processes start: HAProxy in front, every path and port this copy's own."""
     directory = short_directory(settings)
-    mark = int.from_bytes(hashlib.blake2b(str(directory).encode(), digest_size=2).digest(), "big") % 90
-    first = 21_000 + mark * 100
+    first = _free_block(directory)
     own = {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(directory / "h" / "haproxy.cfg"),
@@ -41,9 +46,12 @@ def prepare_environment(settings: Settings) -> None:
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + 48),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + 49),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + 97),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + 47),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + 48),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + 95),
+        # Where HAProxy turns while it knows no replica. Serve shares this port with whoever else has it: another copy's customers came.
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(first + 96),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(first + 97),
         # On a busy small machine a proxy may take longer to start than the five seconds that Serve would give it.
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
@@ -58,6 +66,13 @@ def prepare_environment(settings: Settings) -> None:
     own["RAY_SERVE_HAPROXY_BINARY_PATH"] = str(_haproxy(directory))
     for name, value in own.items():
         os.environ.setdefault(name, value)
+
+
+def _free_block(directory: Path) -> int:
+    """The first of a hundred ports for Serve's inner traffic: the same ones as last time, unless another copy has them now."""
+    mark = int.from_bytes(hashlib.blake2b(str(directory).encode(), digest_size=2).digest(), "big")
+    blocks = [PORTS_FIRST + (mark + step) % PORT_BLOCKS * PORT_BLOCK for step in range(PORT_BLOCKS)]
+    return next((first for first in blocks if all(is_free(first + offset) for offset in range(96, PORT_BLOCK))), blocks[0])
 
 
 def _haproxy(directory: Path) -> Path:

@@ -41,7 +41,7 @@ class Copy:
         self.direct, self.ingress, self.simulator = free_port(), free_port(), free_port()
         given = {
             "data_dir": folder / "data", "direct_port": self.direct, "ingress_port": self.ingress, "simulator_port": self.simulator,
-            "shop": "small", "shard_count": 32, **settings,
+            "shop": "small", "shard_count": 32, "rate_user_per_s": 0, **settings,
         }  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "STAMPEDE_", "LC_", "LANG"))}
         self.environment = kept | {f"STAMPEDE_{name.upper()}": str(value) for name, value in given.items()}
