@@ -47,13 +47,17 @@ async def test_a_drained_host_gives_its_shards_away_and_gets_its_part_back(crowd
 
 async def test_f15_a_host_that_does_not_turn_is_killed_by_the_watchdog_and_comes_back(crowd: Any, eventually: Any) -> None:
     victim, pid = (await crowd.copy.hosts()).popitem()
+
+    async def is_back() -> bool:
+        return (await crowd.copy.hosts()).get(victim, pid) != pid
+
     async with crowd.ordering():
         os.kill(pid, signal.SIGSTOP)
         # Three seconds of patience, a look every quarter.
         assert await eventually(lambda: not psutil.pid_exists(pid)) <= 6
+        await eventually(is_back)
         await eventually(lambda: crowd.copy.settled(4))
         await crowd.goes_on(100)
-    assert (await crowd.copy.hosts())[victim] != pid
     await crowd.check_books()
 
 
