@@ -227,7 +227,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS) -> Asyn
 @asynccontextmanager
 async def _listening(application: Application) -> AsyncIterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="on", server_header=False))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="on", server_header=False, timeout_keep_alive=600))  # type: ignore[arg-type]
     running = asyncio.ensure_future(server.serve(sockets=[listening]))
     while not server.started:  # noqa: ASYNC110 (the server announces it nowhere else)
         await asyncio.sleep(0.005)
