@@ -227,7 +227,9 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS) -> Asyn
 @asynccontextmanager
 async def _listening(application: Application) -> AsyncIterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="on", server_header=False, timeout_keep_alive=600))  # type: ignore[arg-type]
+    app: Any = application
+    # Generated requests come with long thoughts in between: their connection is not to be closed meanwhile.
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", server_header=False, timeout_keep_alive=600))
     running = asyncio.ensure_future(server.serve(sockets=[listening]))
     while not server.started:  # noqa: ASYNC110 (the server announces it nowhere else)
         await asyncio.sleep(0.005)
