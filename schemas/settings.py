@@ -52,10 +52,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # commerce
     hold_ms: int = 15 * 60_000
-    stock_grace_ms: int = 60_000
-    open_orders_max: int = 20
-    order_lines_max: int = 100
-    line_quantity_max: int = 999
 
     # http
     body_bytes_max: int = 64 * 1024

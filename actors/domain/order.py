@@ -12,7 +12,6 @@ import msgspec
 from actors.domain import order_ending, order_payment, order_placing
 from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused, Wake
 from actors.domain.order_state import (
-    FORGET_MS,
     STARTING,
     STEPS_OPEN,
     Order,
@@ -332,7 +331,3 @@ def _apply_payment(state: OrderBook, event: PaymentEvent) -> None:
             payment.status = "refund_failed"
         case _:
             assert_never(event)
-
-
-REMEMBER_MS: Final = FORGET_MS
-"""How long a finished order stays in its buyer's book; after that it is read from the tables."""
