@@ -97,7 +97,9 @@ class PostgresBoard:
 
     async def shards(self) -> list[Ownership]:
         rows = await self._run(lambda connection: connection.fetch(SHARDS))
-        gone = {row["host"] for row in rows if row["alive"] and self._is_gone(row["node"], row["pid"])}
+        # Asked once a host, not once a shard: this is looked at several times a second.
+        processes = {(row["host"], row["node"], row["pid"]) for row in rows if row["alive"]}
+        gone = {host for host, node, pid in processes if self._is_gone(node, pid)}
         self._dead = gone
         return [
             Ownership(

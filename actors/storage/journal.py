@@ -29,18 +29,20 @@ WITH fence AS (
 SELECT all_held FROM held
 """
 
-LOAD_SNAPSHOTS: Final = """
-SELECT k.n, s.version, s.seq, s.data
-FROM unnest($1::integer[], $2::text[], $3::text[]) AS k (n, kind, key)
-JOIN snapshot s ON s.key = k.key AND s.kind = k.kind
+LOAD: Final = """
+WITH wanted AS MATERIALIZED (
+    SELECT k.n, k.kind, k.key FROM unnest($1::integer[], $2::text[], $3::text[]) AS k (n, kind, key)
+), kept AS MATERIALIZED (
+    SELECT w.n, s.version, s.seq, s.data FROM wanted w JOIN snapshot s ON s.key = w.key AND s.kind = w.kind
+)
+SELECT n, version, seq, 0::bigint AS at_ms, 0::bigint AS wake_ms, NULL::bytea AS command_id, data FROM kept
+UNION ALL
+SELECT w.n, j.version, j.seq, j.at_ms, j.wake_ms, j.command_id, j.body
+FROM wanted w LEFT JOIN kept USING (n)
+JOIN journal j ON j.key = w.key AND j.kind = w.kind AND j.version > coalesce(kept.version, 0)
+ORDER BY n, version
 """
-
-LOAD_TAILS: Final = """
-SELECT k.n, j.seq, j.version, j.at_ms, j.wake_ms, j.command_id, j.body
-FROM unnest($1::integer[], $2::text[], $3::text[], $4::integer[]) AS k (n, kind, key, after)
-JOIN journal j ON j.key = k.key AND j.kind = k.kind AND j.version > k.after
-ORDER BY k.n, j.version
-"""
+"""Snapshots (without a command id) and the records after them. One statement sees one moment, in one round trip."""
 
 READ_META: Final = "SELECT seq, data FROM shard_meta WHERE shard = $1"
 
@@ -131,31 +133,27 @@ class PostgresJournal:
 
 
 async def _load(connection: Any, keys: list[tuple[int, str, str]]) -> list[Loaded]:
-    numbers = list(range(len(keys)))
-    kinds, names = [key[1] for key in keys], [key[2] for key in keys]
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        snapshots: dict[int, Snapshot] = {}
-        for n, version, seq, data in await connection.fetch(LOAD_SNAPSHOTS, numbers, kinds, names):
-            shard, kind, key = keys[n]
+    snapshots: dict[int, Snapshot] = {}
+    tails: list[list[Row]] = [[] for _ in keys]
+    columns = (range(len(keys)), [key[1] for key in keys], [key[2] for key in keys])
+    for n, version, seq, at_ms, wake_ms, command_id, data in await connection.fetch(LOAD, *columns):
+        shard, kind, key = keys[n]
+        if command_id is None:
             snapshots[n] = Snapshot(shard=shard, kind=kind, key=key, version=version, seq=seq, data=data)
-        after = [snapshots[n].version if n in snapshots else 0 for n in numbers]
-        tails: list[list[Row]] = [[] for _ in keys]
-        for n, seq, version, at_ms, wake_ms, command_id, body in await connection.fetch(LOAD_TAILS, numbers, kinds, names, after):
-            shard, kind, key = keys[n]
-            tails[n].append(
-                Row(
-                    shard=shard,
-                    seq=seq,
-                    kind=kind,
-                    key=key,
-                    version=version,
-                    command_id=command_id,
-                    at_ms=at_ms,
-                    wake_ms=wake_ms,
-                    body=body,
-                )
-            )
-    return [Loaded(snapshot=snapshots.get(n), rows=tails[n]) for n in numbers]
+            continue
+        row = Row(
+            shard=shard,
+            seq=seq,
+            kind=kind,
+            key=key,
+            version=version,
+            command_id=command_id,
+            at_ms=at_ms,
+            wake_ms=wake_ms,
+            body=data,
+        )
+        tails[n].append(row)
+    return [Loaded(snapshot=snapshots.get(n), rows=tail) for n, tail in enumerate(tails)]
 
 
 async def _recover(connection: Any, shard: int, head: int) -> Recovered:
