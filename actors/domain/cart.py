@@ -82,6 +82,7 @@ class CartKind:
     commands: ClassVar[tuple[type, ...]] = (
         PutLine, RemoveLine, Clear, ReadCart, TakeForMerge, MergeGuest, ConsumeLines,
     )  # fmt: skip
+    ending: ClassVar[tuple[type, ...]] = (RemoveLine, Clear, ConsumeLines)
     events: ClassVar[tuple[type, ...]] = (
         CartLinePut, CartCleared, CartTaken, CartHandedOver, CartMerged, CartConsumed, CartTouched, CartExpired,
     )  # fmt: skip

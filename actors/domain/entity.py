@@ -100,12 +100,15 @@ class Kind(Protocol):
 
     ``commands``, ``events``, ``replies``: the tagged Structs it understands, writes and answers with.
     ``route(key)``: the text whose hash names the shard; kinds of one user share ``user:<id>``.
+    ``ending``: those of its commands that finish what was begun or give something back; they are taken also by
+    a host that has no room for anything new.
     ``needs(command)``: names of reference facts (``sku:..``, ``sale:..``, ``coupon:..``) that ``decide``
     finds in ``context.facts``; a name that does not exist is absent there.
     """
 
     name: ClassVar[str]
     commands: ClassVar[tuple[type, ...]]
+    ending: ClassVar[tuple[type, ...]]
     events: ClassVar[tuple[type, ...]]
     replies: ClassVar[tuple[type, ...]]
     state: ClassVar[type]

@@ -22,6 +22,9 @@ KINDS: Final[dict[str, Kind]] = {
     kind.name: kind for kind in (StockKind(), OrderKind(), CartKind(), SessionsKind(), QuotaKind(), AdmissionKind())
 }
 
+ENDING: Final = frozenset(command for kind in KINDS.values() for command in kind.ending)
+"""Commands that a host takes also when it has no room for anything new."""
+
 EFFECT_COMMANDS: Final = (gateway.GatewayOpen, gateway.GatewayLookup, gateway.GatewayClose, gateway.GatewayRefund)
 EFFECT_REPLIES: Final = (gateway.GatewayPayment, gateway.GatewayRefunded)
 

@@ -88,6 +88,7 @@ class QuotaKind:
 
     name: ClassVar[str] = "quota"
     commands: ClassVar[tuple[type, ...]] = (Configure, Claim, Redeem, GiveBack, ReadQuota)
+    ending: ClassVar[tuple[type, ...]] = (Redeem, GiveBack)
     events: ClassVar[tuple[type, ...]] = (
         QuotaConfigured, QuotaClaimed, QuotaRedeemed, QuotaGivenBack, QuotaAsked, QuotaKept,
     )  # fmt: skip

@@ -111,6 +111,7 @@ class StockKind:
         PutIn, WriteOff, Reserve, Sell, Release, Restock, TransferOut, TransferIn, ReadStock,
         ProveSoldOut,
     )  # fmt: skip
+    ending: ClassVar[tuple[type, ...]] = (Sell, Release, Restock, TransferIn, WriteOff)
     events: ClassVar[tuple[type, ...]] = (
         StockPutIn, StockWrittenOff, StockHeld, StockSold, StockReleased, StockRestocked, StockSent, StockArrived,
         StockReceived, StockAsked, StockSwept,

@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 
 from actors.domain.entity import Wake
-from actors.domain.kinds import KINDS, meta_decoder, pack_state
+from actors.domain.kinds import ENDING, KINDS, meta_decoder, pack_state
 from actors.domain.sharding import Sharding
 from actors.owners.batch import Batch
 from actors.owners.cell import Cell, EntityKey, Outgoing, Reminders, Shard, entity_hash
@@ -68,6 +68,7 @@ class Host:
         self.lease_until_ms = 0.0
         self.lost: Callable[[list[Shard]], None] = lambda shards: None
         self.storage_down_since_ms = 0.0
+        self.closed = False
         self.facts = FactCache(facts, clock, limits)
         self.turns = Turns(clock, self, self.facts.get, self.counters)
         self.turns.poison_max = limits.poison_max
@@ -85,10 +86,13 @@ class Host:
     def submit(self, calls: list[Incoming]) -> None:
         """Take commands; each one's ``respond`` is called once, now or later."""
         self.counters.commands += len(calls)
-        stalled = self._is_stalled()
+        stalled, closed = self._is_stalled(), self.closed
         for call in calls:
             if stalled and call.digest:
                 self.turns.refuse(call, "storage_unavailable")
+            elif closed and call.digest and type(call.command) not in ENDING:
+                # No room for anything new (``actors.owners.memory_watch``).
+                self.turns.refuse(call, "busy")
             else:
                 self.enter(call)
         self.kick()
@@ -404,13 +408,13 @@ class Host:
 
     # --- memory -----------------------------------------------------------------------------------
 
-    def passivate(self) -> int:
-        """Drop idle, clean entities while there are more than the limit; answers how many."""
+    def passivate(self, *, keep: int | None = None, idle_ms: int = IDLE_MS) -> int:
+        """Drop idle, clean entities while there are more than ``keep`` (without it: than the limit); answers how many."""
         cells = [cell for shard in self.shards.values() for cell in shard.cells.values()]
-        surplus = len(cells) - self.limits.entities_max
+        surplus = len(cells) - (self.limits.entities_max if keep is None else min(keep, self.limits.entities_max))
         if surplus <= 0:
             return 0
-        horizon = self.clock.monotonic_ms() - IDLE_MS
+        horizon = self.clock.monotonic_ms() - idle_ms
         idle = [cell for cell in cells if cell.batch <= self.turns.durable and not cell.waiters and cell.touched_ms < horizon]
         idle.sort(key=lambda cell: cell.touched_ms)
         for cell in idle[:surplus]:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import asyncpg
@@ -18,9 +18,12 @@ from actors.domain.sharding import Sharding
 from actors.owners.door import Door
 from actors.owners.host import Host
 from actors.owners.limits import limits_of
+from actors.owners.memory_watch import MemoryWatch
 from actors.owners.placement import Placement
+from actors.ports.journal import StorageUnknown
 from actors.ports.transport import Transport
 from actors.runtime.heartbeat import BEAT_S, Pulse
+from actors.runtime.memory import ProcessMemory, host_bytes
 from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
 from actors.storage.connect import CONNECT_TIMEOUT_S, check_durable, open_pool
@@ -32,7 +35,9 @@ from schemas.settings import Settings
 log = structlog.get_logger("stampede.runtime")
 
 SYNC_S: Final = 30.0
-PASSIVATE_S: Final = 1.0
+STOP_S: Final = 10.0
+LEFT_FOR_MEMORY: Final = 70
+"""The exit code of a host that ends to start anew; Ray starts it again."""
 
 
 async def meet_cluster(settings: Settings, clock: DatabaseClock) -> Cluster:
@@ -49,11 +54,12 @@ async def meet_cluster(settings: Settings, clock: DatabaseClock) -> Cluster:
 class HostProcess:
     """One host with its lease, its board, its reminders, and the door that transports knock at."""
 
-    def __init__(self, name: str, node: str, settings: Settings, transport: Transport) -> None:
+    def __init__(self, name: str, node: str, settings: Settings, transport: Transport, *, leave: Callable[[int], None] = os._exit) -> None:
         assert settings.database_url is not None, "a host is given its database"
         self.name = name
         self._settings = settings
         self._transport = transport
+        self._exit = leave
         self._clock = DatabaseClock()
         self._board = PostgresBoard(settings.database_url, name, node=node, lease_ms=settings.lease_ms)
         self._journal = PostgresJournal(settings.database_url, name)
@@ -64,6 +70,7 @@ class HostProcess:
         self._started_s = time.time()
         self.host: Host
         self.door: Door
+        self.memory: MemoryWatch
 
     async def start(self) -> None:
         """Join the board and begin to serve what is claimed."""
@@ -84,7 +91,9 @@ class HostProcess:
         self._run(placement.keep_shards())
         self._run(self.host.keep_reminding())
         self._run(self.host.facts.keep_fresh())
-        self._run(self._keep_house())
+        self.memory = MemoryWatch(self.host, ProcessMemory(), host_bytes(self._settings), self._start_anew)
+        self._run(self.memory.keep_watching())
+        self._run(self._keep_time())
 
     async def envelope(self, payload: bytes) -> bytes:
         """Answer one envelope (``actors.owners.door``). An empty one asks for this host's numbers, as JSON."""
@@ -100,15 +109,20 @@ class HostProcess:
             pulse.beat()
             await asyncio.sleep(BEAT_S)
 
-    async def _keep_house(self) -> None:
-        """Drop idle entities, and follow the database's clock."""
-        synced_s = time.monotonic()
+    async def _keep_time(self) -> None:
+        """Follow the database's clock."""
         while True:
-            await asyncio.sleep(PASSIVATE_S)
-            self.host.passivate()
-            if time.monotonic() - synced_s > SYNC_S:
-                synced_s = time.monotonic()
-                await self._sync_clock()
+            await asyncio.sleep(SYNC_S)
+            await self._sync_clock()
+
+    async def _start_anew(self) -> None:
+        """Hand everything over and end this process; whoever runs it starts it again, empty. It ends also when handing over hangs."""
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._hand_over()
+        except (StorageUnknown, TimeoutError) as error:
+            log.warning("left_without_handing_over", host=self.name, reason=str(error) or "timed out")
+        self._exit(LEFT_FOR_MEMORY)
 
     async def _sync_clock(self) -> None:
         try:
@@ -123,12 +137,16 @@ class HostProcess:
         if abs(off_ms) > 250:
             log.warning("clock_was_off", host=self.name, milliseconds=round(off_ms))
 
-    async def stop(self) -> None:
-        """Hand over every shard, leave the board, close."""
+    async def _hand_over(self) -> None:
+        """Give every shard away, and say that no more are wanted."""
         await self._board.drain(self.name, True)
         for shard in list(self.host.shards.values()):
             await self.host.hand_over(shard)
             await self._board.release(self.name, {shard.number: shard.epoch})
+
+    async def stop(self) -> None:
+        """Hand over every shard, leave the board, close."""
+        await self._hand_over()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -154,6 +172,9 @@ class HostProcess:
             "sends_open": len(sends),
             "sends_oldest_ms": max((host.clock.now_ms() - item.since_ms for item in sends), default=0),
             "reminders": len(host.reminders),
+            "memory_bytes": self.memory.used,
+            "memory_limit_bytes": self.memory.limit,
+            "memory_pressure": int(self.memory.pressure),
             "lease_left_ms": round(host.lease_until_ms - host.clock.monotonic_ms()),
             "counters": host.counters.as_dict(),
         }

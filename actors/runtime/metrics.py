@@ -21,6 +21,9 @@ GAUGES: Final = {
     "sends_open": "Sends that are not answered yet",
     "sends_oldest_ms": "Age of the oldest open send",
     "reminders": "Reminders that are set",
+    "memory_bytes": "Memory that a host uses by itself",
+    "memory_limit_bytes": "Memory that a host may use",
+    "memory_pressure": "0: none; 1: idle entities are dropped early; 2: new commands are told busy; 3: the host starts anew",
 }
 COUNTERS: Final = (
     "commands", "turns", "records", "flushes", "flush_ms_total", "fenced", "unknown", "takeovers", "activations", "passivations",

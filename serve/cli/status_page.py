@@ -16,6 +16,7 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
     "queue": ("queue", "排队"),
     "sends": ("sends open (oldest)", "未答发送(最久)"),
     "flush": ("rows a flush, ms", "每次刷写行数、毫秒"),
+    "memory": ("memory", "内存"),
     "orders": ("records", "记录"),
     "lease": ("lease", "租约"),
     "state": ("state", "状态"),
@@ -32,11 +33,18 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
     "rows_and_seconds": ("{rows} records, {seconds:.2f} s", "{rows} 条记录,{seconds:.2f} 秒"),
     "ok": ("ok", "正常"),
     "draining": ("draining", "排空中"),
+    "tight": ("short of memory", "内存紧张"),
+    "closed": ("takes nothing new: memory", "内存不足,暂停接单"),
     "silent": ("does not answer", "无响应"),
     "gone": ("gone", "已离线"),
     "ready": ("ready", "就绪"),
     "not_ready": ("not ready", "未就绪"),
 }
+
+PRESSURE: Final = ("ok", "tight", "closed", "closed")
+"""What a host does about its memory (``actors.owners.memory_watch.Pressure``)."""
+
+MEGABYTE: Final = 1_000_000
 
 
 def _title(name: str) -> str:
@@ -60,24 +68,25 @@ def _summary(found: Status) -> str:
 
 
 def _hosts(found: Status) -> Table:
-    table = _table("host", "pid", "shards", "entities", "queue", "sends", "orders", "flush", "lease", "state")
+    table = _table("host", "pid", "shards", "entities", "queue", "sends", "memory", "orders", "flush", "lease", "state")
     owned = owners(found)
     for host in found.hosts:
         table.add_row(host["host"], str(host["pid"]), str(owned[host["host"]]), *_numbers(host), _state(host))
     for name in found.hosts_gone:
-        table.add_row(name, "", str(owned[name]), *[""] * 6, _title("gone"))
+        table.add_row(name, "", str(owned[name]), *[""] * 7, _title("gone"))
     return table
 
 
 def _numbers(host: dict[str, Any]) -> list[str]:
     if not host["answers"]:
-        return [""] * 6
+        return [""] * 7
     counters = host["counters"]
     flushes = max(1, counters["flushes"])
     return [
         f"{host['entities']:,}",
         f"{host['queue']}",
         f"{host['sends_open']} ({host['sends_oldest_ms'] / 1000:.1f} s)",
+        f"{host['memory_bytes'] / MEGABYTE:,.0f} MB",
         f"{counters['records']:,}",
         f"{counters['records'] / flushes:.1f}, {counters['flush_ms_total'] / flushes:.1f}",
         f"{host['lease_left_ms'] / 1000:.1f} s",
@@ -87,7 +96,9 @@ def _numbers(host: dict[str, Any]) -> list[str]:
 def _state(host: dict[str, Any]) -> str:
     if not host["answers"]:
         return _title("silent")
-    return _title("draining" if host["draining"] else "ok")
+    if host["draining"]:
+        return _title("draining")
+    return _title(PRESSURE[host["memory_pressure"]])
 
 
 def _projections(found: Status) -> Table:
