@@ -125,6 +125,8 @@ class OrderPlaced(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="orde
     ticket_expires_ms: int = 0
     coupons: tuple[CouponClaim, ...] = ()
     ship_to: Address | None = None
+    limit: int = 0
+    """So many of an article the sale allowed one buyer when this was decided; 0: any number."""
 
 
 class OrderStarted(msgspec.Struct, frozen=True, kw_only=True, tag="order.started", omit_defaults=True):

@@ -59,7 +59,8 @@ def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
         total = {"amount": priced.total, "currency": priced.currency}
         return Refused(code="total_changed", params={"total": total})
     refused = _guard_limit(state, command, sale)
-    return _plan(state, command, context, priced) if refused is None else refused
+    limit = 0 if sale is None else sale.limit_per_user
+    return _plan(state, command, context, priced, limit) if refused is None else refused
 
 
 def _guard_book(state: OrderBook, command: PlaceOrder, context: Context) -> Refused | None:
@@ -137,7 +138,7 @@ def stock_keys(user_id: str, sku_id: str, parts: int) -> tuple[str, ...]:
     return tuple(f"{sku_id}#{(first + i) % parts}" for i in range(parts))
 
 
-def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote) -> Plan:
+def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote, limit: int) -> Plan:
     facts: dict[str, Any] = context.facts
     user_id = state.user_id
     expires_at_ms = context.at_ms + command.hold_ms
@@ -177,6 +178,7 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
             ticket_expires_ms=command.ticket_expires_ms,
             coupons=claims,
             ship_to=command.ship_to,
+            limit=limit,
         )
 
     def direct(chosen: tuple[str, ...]) -> Accepted:

@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from actors.domain.entity import Send
 from actors.domain.kinds import Body, Meta, WireSend, body_decoder, encoder
 from actors.domain.sharding import Sharding
 from actors.storage.audit import Report, audit
+from actors.storage.projections.follower import Follower
 from schemas.order import OrderPlaced, PricedLine
 from schemas.quota import QuotaClaimed
+from schemas.sessions import REVOKED_KEPT_MS, SessionsEnded, SessionStarted
 from schemas.stock import Release, StockHeld, StockPutIn, StockReceived, StockReleased
 
 pytestmark = pytest.mark.slow
@@ -286,8 +289,32 @@ async def a_coupon_is_used_more_often_than_allowed(books: Books) -> str:
 
 @planted("a user has more of a sale than it allows")
 async def a_user_has_more_of_a_sale_than_it_allows(books: Books) -> str:
-    await books.db.execute("UPDATE flash_sale SET limit_per_user = 1")
-    return "usr_8"
+    row, placed = await books.events_of("order", OrderPlaced)
+    line = PricedLine(sku_id="sku_hot", quantity=4, unit_price=1999, stock_key="sku_hot#0")
+    forged = msgspec.structs.replace(placed, order_id="ord_x", sale_id="sal_1", lines=(line,), total=4 * 1999, limit=3)
+    await books.forge("order", row["key"], forged)
+    return "ord_x"
+
+
+async def test_a_limit_that_was_lowered_since_says_nothing_about_orders_that_stood_before(books: Books) -> None:
+    assert await books.db.execute("UPDATE flash_sale SET limit_per_user = 1") != "UPDATE 0"
+    assert (await audit(books.url)).findings == ()
+
+
+async def test_the_end_of_a_session_is_missed_in_the_list_only_while_a_token_of_it_may_live(books: Books) -> None:
+    now_ms = await books.db.fetchval("SELECT max(at_ms) FROM journal") + REVOKED_KEPT_MS
+    await books.forge("sessions", "usr_7", SessionStarted(session_id="ses_x", refresh_hash=b"h" * 32, device="", at_ms=now_ms))
+    ended = SessionsEnded(session_ids=("ses_x",), reason="logout", generation=2, at_ms=now_ms)
+    await books.forge("sessions", "usr_7", ended, command_id=b"logout")
+    assert await books.db.fetchval("SELECT count(*) FROM revoked_session") == 1
+    follower = Follower(books.url)
+    while await follower.step():
+        pass
+    await follower.close()
+    assert await books.db.fetchval("SELECT string_agg(session_id, ',') FROM revoked_session") == "ses_x"
+    assert (await audit(books.url)).findings == ()
+    await books.db.execute("DELETE FROM revoked_session")
+    assert ids_of(await audit(books.url)) == {"ses_x"}
 
 
 @planted("a row of orders is lost")

@@ -25,7 +25,6 @@ READ_SNAPSHOTS: Final = """
 SELECT s.shard, s.kind, s.key, s.version, s.seq, s.data, j.version AS journalled
 FROM snapshot s LEFT JOIN journal j ON j.shard = s.shard AND j.seq = s.seq AND j.key = s.key AND j.kind = s.kind
 """
-READ_LIMITS: Final = "SELECT sale_id, limit_per_user FROM flash_sale WHERE limit_per_user > 0"
 READ_NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 
@@ -58,7 +57,6 @@ async def _audit(connection: Any, saga_limit_ms: int) -> Report:
     _check_lost_shards(findings, heads, history)
     now_ms = await connection.fetchval(READ_NOW)
     holds.check(sagas.steps, now_ms, saga_limit_ms)
-    await _check_limits(connection, findings, holds)
     await _check_snapshots(connection, findings, heads)
     counts = {
         "shards": len(heads),
@@ -106,15 +104,6 @@ async def _check_positions(connection: Any, findings: Findings, heads: dict[int,
         if seq > heads.get(shard, 0):
             findings.add(4, f"the snapshot of shard {shard} is at {seq}, its head is {heads.get(shard, 0)}", f"shard {shard}")
     return positions
-
-
-async def _check_limits(connection: Any, findings: Findings, holds: Holds) -> None:
-    """Nobody has more of a sale than it allows."""
-    limits = {row["sale_id"]: row["limit_per_user"] for row in await connection.fetch(READ_LIMITS)}
-    for user_id, what, count in holds.bought:
-        sale_id, _, sku_id = what.partition(":")
-        if count > limits.get(sale_id, count):
-            findings.add(2, f"{user_id} has {count} of {sku_id} in {sale_id}, which allows {limits[sale_id]}", user_id, sale_id)
 
 
 async def _check_snapshots(connection: Any, findings: Findings, heads: dict[int, int]) -> None:

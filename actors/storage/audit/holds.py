@@ -6,7 +6,7 @@ from typing import Any, Final
 from actors.domain.order_state import Order
 from actors.storage.audit.history import Entity, Record
 from actors.storage.audit.report import Findings
-from schemas.order import OrdersForgotten
+from schemas.order import OrderPlaced, OrdersForgotten, OrderStarted
 from schemas.quota import QuotaClaimed, QuotaGivenBack, QuotaRedeemed
 from schemas.stock import StockHeld, StockReceived, StockReleased, StockRestocked, StockSent, StockSold
 
@@ -44,7 +44,6 @@ class Holds:
 
     def __init__(self, findings: Findings) -> None:
         self.orders: dict[str, tuple[str, Order]] = {}
-        self.bought: list[tuple[str, str, int]] = []
         self._findings = findings
         self._holds: dict[bytes, Hold] = {}
         self._sent: dict[bytes, tuple[str, str, int]] = {}
@@ -63,13 +62,15 @@ class Holds:
         if entity.kind in ("stock", "quota"):
             for event in record.events:
                 self._follow(entity.key, event)
+        elif entity.kind == "order" and not entity.broken:
+            for event in record.events:
+                self._check_limit(entity, event)
 
     def end(self, shard: int, entities: Mapping[tuple[str, str], Entity]) -> None:
         """The orders as they stand, and the levels for the sums over parts."""
         for entity in entities.values():
             if entity.kind == "order":
                 self._keep(entity, (*entity.state.open, *entity.state.closed))
-                self.bought.extend((entity.key, what, count) for what, count in entity.state.bought.items())
             elif entity.kind == "stock" and not entity.broken:
                 self._sum(entity)
 
@@ -109,6 +110,17 @@ class Holds:
         ):
             text = f"order {order.order_id} has {quantity} of {key}, but {hold.quantity} of {hold.key} are {outcome} for {hold.order_id}"
             self._findings.add(2, text, order.order_id, key, hold_id.hex())
+
+    def _check_limit(self, entity: Entity, event: Any) -> None:
+        """Nobody had more of a sale than it allowed when he ordered: the limit may have been changed since."""
+        placed = event.draft if isinstance(event, OrderStarted) else event
+        if not isinstance(placed, OrderPlaced) or not placed.limit:
+            return
+        for line in placed.lines:
+            count = entity.state.bought.get(f"{placed.sale_id}:{line.sku_id}", 0)
+            if count > placed.limit:
+                text = f"{entity.key} had {count} of {line.sku_id} in {placed.sale_id}, which allowed {placed.limit}"
+                self._findings.add(2, text, entity.key, placed.sale_id, placed.order_id)
 
     def _keep(self, entity: Entity, order_ids: Any) -> None:
         for order_id in order_ids:
