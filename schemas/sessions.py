@@ -1,6 +1,14 @@
 """The sessions of one user: commands, events, replies. A session is one login with all the tokens that follow from it."""
 
+from typing import Final
+
 import msgspec
+
+ACCESS_TOKEN_S_MAX: Final = 86_400
+"""No access token lives longer, whatever the settings say."""
+
+REVOKED_KEPT_MS: Final = 2 * ACCESS_TOKEN_S_MAX * 1000
+"""So long the end of a session is told: whoever hears of it late, or keeps his clock badly, has tokens of it no more."""
 
 # --- commands ---------------------------------------------------------------------------------
 

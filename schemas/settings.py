@@ -3,8 +3,11 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+
+from schemas.sessions import ACCESS_TOKEN_S_MAX
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stripe_url: str | None = None
     stripe_api_key: str = "sk_test_simulator"
     stripe_webhook_secret: str = "whsec_simulator"
+    """What webhooks are signed with. Several, with commas between them, are valid at once while one is being rolled."""
     stripe_webhook_tolerance_s: int = 300
 
     # the entity runtime
@@ -44,13 +48,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     activations_max: int = 50
     entities_max: int = 100_000
     """Entities kept in one host's memory before idle ones are dropped."""
+    host_memory_bytes: int = 0
+    """What one host may use before it drops idle entities (70 %), takes nothing new (85 %) and starts anew (95 %).
+    0: half of the machine's memory, or of the container's, divided by its hosts."""
     flush_timeout_ms: int = 5000
     snapshot_every: int = 1000
     meta_every: int = 1024
     reminders_per_second_max: int = 500
-    host_memory_bytes: int = 0
-    """What one host may use before it drops idle entities (70 %), takes nothing new (85 %) and starts anew (95 %).
-    0: half of the machine's memory, or of the container's, divided by its hosts."""
     watchdog_ms: int = 5000
 
     # commerce
@@ -60,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes_max: int = 64 * 1024
     in_flight_max: int = 2048
     request_deadline_ms: int = 10_000
-    access_token_s: int = 600
+    access_token_s: Annotated[int, msgspec.Meta(ge=1, le=ACCESS_TOKEN_S_MAX)] = 600
     refresh_token_s: int = 30 * 86_400
     bench: bool = False
     """Serve ``POST /bench/empty`` too."""
@@ -77,6 +81,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def data_path(self) -> Path:
         """``data_dir`` as an absolute path."""
         return Path(self.data_dir).expanduser().resolve()
+
+    @property
+    def stripe_webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets of ``stripe_webhook_secret``, the one that is signed with first."""
+        return tuple(secret for part in self.stripe_webhook_secret.split(",") if (secret := part.strip()))
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:

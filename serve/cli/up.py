@@ -17,6 +17,7 @@ import msgspec
 from rich.console import Console
 
 from schemas.settings import Settings
+from serve.cli.words import say
 
 READY_S: Final = 60.0
 
@@ -140,7 +141,7 @@ async def _prepare_database(settings: Settings, tell: Progress) -> Settings:
     import asyncpg
 
     from actors.domain.sharding import Sharding
-    from actors.storage.connect import LOST, UnsafeDatabase, check_durable
+    from actors.storage.connect import LOST, UnsafeDatabase, check_durable, unsafe_standby
     from actors.storage.migrate import found_cluster, migrate
     from actors.storage.seed import demo_shop, small_shop
     from actors.storage.shop import is_empty, load_shop
@@ -151,6 +152,8 @@ async def _prepare_database(settings: Settings, tell: Progress) -> Settings:
         raise CannotStart(f"PostgreSQL cannot be reached: {error}. Check STAMPEDE_DATABASE_URL.") from error
     try:
         await check_durable(connection)
+        if standby := await unsafe_standby(connection):
+            tell(say("standby", name=standby))
         for name in await migrate(connection):
             tell(f"migrated {name}")
         cluster = await found_cluster(connection, settings.shard_count)
@@ -176,7 +179,7 @@ def _simulator(settings: Settings, stack: contextlib.ExitStack, tell: Progress) 
         sys.executable, "-m", "actors.testing.stripe_simulator",
         "--port", str(settings.simulator_port),
         "--webhook-url", f"http://{settings.host}:{settings.direct_port}/v1/hooks/stripe",
-        "--secret", settings.stripe_webhook_secret,
+        "--secret", "".join(settings.stripe_webhook_secrets[:1]),
         "--state", str(settings.data_path / "simulator.json"),
     ]  # fmt: skip
     log = stack.enter_context((settings.data_path / "simulator.log").open("ab"))

@@ -10,7 +10,7 @@ import pytest
 
 from actors.runtime.config import read_config, short_directory, write_config
 from actors.runtime.environment import prepare_ray
-from schemas.settings import Settings
+from schemas.settings import Settings, from_environment
 
 
 @pytest.fixture
@@ -80,3 +80,10 @@ def test_a_cluster_that_is_joined_keeps_its_own_token(settings: Settings, monkey
 def test_preparing_ray_does_not_import_it() -> None:
     program = "import sys, actors.runtime.environment; raise SystemExit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("value", ["0", "86401", "ten"])
+def test_no_access_token_may_live_longer_than_the_end_of_its_session_is_told(value: str) -> None:
+    with pytest.raises(ValueError, match="STAMPEDE_ACCESS_TOKEN_S"):
+        from_environment({"STAMPEDE_ACCESS_TOKEN_S": value})
+    assert from_environment({"STAMPEDE_ACCESS_TOKEN_S": "86400"}).access_token_s == 86_400

@@ -29,7 +29,7 @@ from schemas.order import (
     RefundStarted,
 )
 from schemas.quota import QuotaClaimed, QuotaConfigured, QuotaGivenBack, QuotaRedeemed
-from schemas.sessions import SessionsEnded, SessionStarted
+from schemas.sessions import REVOKED_KEPT_MS, SessionsEnded, SessionStarted
 from schemas.stock import (
     StockArrived,
     StockHeld,
@@ -305,6 +305,16 @@ async def test_sessions_that_end_before_their_time_are_revoked_and_expired_ones_
     await follower.step()
     rows = await connection.fetch("SELECT session_id, revoked_at_ms FROM revoked_session ORDER BY session_id")
     assert [tuple(row) for row in rows] == [("ses_0", 100), ("ses_1", 101), ("ses_2", 101), ("ses_3", 102), ("ses_5", 104)]
+
+
+async def test_the_end_of_a_session_is_listed_for_two_days_whatever_else_happens(writer: Any, follower: Follower, connection: Any) -> None:
+    for number, at_ms in enumerate((100, 101, 101 + REVOKED_KEPT_MS)):
+        session_id = f"ses_{number}"
+        await writer.write("sessions", USER, SessionStarted(session_id=session_id, refresh_hash=b"h" * 32, device="", at_ms=1))
+        await writer.write("sessions", USER, SessionsEnded(session_ids=(session_id,), reason="logout", generation=number, at_ms=at_ms))
+        await follower.step()
+    rows = await connection.fetch("SELECT session_id FROM revoked_session ORDER BY session_id")
+    assert [row["session_id"] for row in rows] == ["ses_1", "ses_2"]
 
 
 async def test_a_sale_has_the_state_that_it_last_moved_to_and_checkouts_are_told(writer: Any, follower: Follower, connection: Any) -> None:

@@ -1,15 +1,20 @@
-"""Sessions that ended before their time: replicas refuse their access tokens without asking anybody."""
+"""Sessions that ended before their time: replicas refuse their access tokens without asking anybody.
+
+Rows go when no token can live any more: what is listed is bounded by the logouts of some days.
+"""
 
 from typing import Any, ClassVar, Final
 
 from actors.storage.projections.projection import Fact, Statement
-from schemas.sessions import SessionsEnded
+from schemas.sessions import REVOKED_KEPT_MS, SessionsEnded
 
 INSERT_REVOKED: Final = """
 INSERT INTO revoked_session (session_id, revoked_at_ms)
 SELECT * FROM unnest($1::text[], $2::bigint[])
 ON CONFLICT (session_id) DO NOTHING
 """
+PRUNE_REVOKED: Final = "DELETE FROM revoked_session WHERE revoked_at_ms < $1::bigint"
+"""Whose access tokens are all past their end. It runs when somebody ends a session: while nobody does, nothing is added."""
 
 
 class SessionsProjection:
@@ -27,4 +32,7 @@ class SessionsProjection:
             self._ended.extend((session_id, event.at_ms) for session_id in event.session_ids)
 
     def statements(self) -> list[Statement]:
-        return [Statement(INSERT_REVOKED, tuple(zip(*self._ended, strict=True)))] if self._ended else []
+        if not self._ended:
+            return []
+        oldest_ms = max(at_ms for _, at_ms in self._ended) - REVOKED_KEPT_MS
+        return [Statement(INSERT_REVOKED, tuple(zip(*self._ended, strict=True))), Statement(PRUNE_REVOKED, (oldest_ms,))]
