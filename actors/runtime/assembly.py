@@ -186,6 +186,6 @@ def gateway_of(settings: Settings) -> StripeGateway:
     return StripeGateway(
         base_url=url,
         api_key=settings.stripe_api_key,
-        webhook_secrets=(settings.stripe_webhook_secret,),
+        webhook_secrets=settings.stripe_webhook_secrets,
         tolerance_s=settings.stripe_webhook_tolerance_s,
     )
