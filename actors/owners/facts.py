@@ -11,6 +11,9 @@ from actors.ports.peers import FactSource
 FACTS_MAX: Final = 100_000
 """Facts kept; past it all are dropped and loaded again as needed."""
 
+RENEWED_MAX: Final = 1000
+"""Facts that are read again as soon as they change, so that a new price in the middle of a rush stops nobody; past it they are dropped."""
+
 _NONE: Final[dict[str, Any]] = {}
 
 
@@ -33,6 +36,7 @@ class FactCache:
         self._version = -1
         self._fresh_until_ms = -1.0
         self._refreshing: asyncio.Task[bool] | None = None
+        self._loading: dict[str, asyncio.Task[bool]] = {}
 
     def get(self, names: tuple[str, ...]) -> dict[str, Any]:
         """The facts that exist among ``names``. NeedsFacts when some must be read, or all are too old to trust."""
@@ -46,24 +50,41 @@ class FactCache:
             raise NeedsFacts(missing)
         return facts
 
+    def forget(self) -> None:
+        """Trust nothing of what was read: the source is another one."""
+        self._facts, self._version, self._fresh_until_ms = {}, -1, -1.0
+
     async def fetch(self, names: list[str]) -> bool:
         """Read what is missing, and renew the rest when it is old. False when the source cannot be read."""
         if self._clock.monotonic_ms() > self._fresh_until_ms and not await self.refresh():
             return False
         missing = [name for name in names if name not in self._facts]
-        if not missing:
-            return True
+        unasked = [name for name in missing if name not in self._loading]
+        if unasked:
+            reading = asyncio.ensure_future(self._load(unasked))
+            self._loading |= dict.fromkeys(unasked, reading)
+        # A crowd that arrives before the facts are here waits for one reading. Whoever leaves ends only its own wait.
+        return all([await asyncio.shield(reading) for reading in {self._loading[name]: None for name in missing}])
+
+    async def _load(self, names: list[str]) -> bool:
         version = self._version
         try:
-            found = await self._source.load(missing)
+            self._keep(version, names, await self._source.load(names))
         except StorageUnknown:
             return False
-        if version == self._version:
-            if len(self._facts) + len(missing) > FACTS_MAX:
-                self._facts = {}
-            for name in missing:
-                self._facts[name] = found.get(name)
+        finally:
+            for name in names:
+                del self._loading[name]
         return True
+
+    def _keep(self, version: int, names: list[str], found: dict[str, Any]) -> None:
+        """Remember what was read, unless something changed while it was."""
+        if version != self._version:
+            return
+        if len(self._facts) + len(names) > FACTS_MAX:
+            self._facts = {}
+        for name in names:
+            self._facts[name] = found.get(name)
 
     async def refresh(self) -> bool:
         """Drop what changed. Many callers share one reading."""
@@ -75,6 +96,8 @@ class FactCache:
         started_ms = self._clock.monotonic_ms()
         try:
             version, names = await self._source.changed(self._version)
+            held = [name for name in names if name in self._facts]
+            renewed = await self._source.load(held) if 0 < len(held) <= RENEWED_MAX else {}
         except StorageUnknown:
             return False
         finally:
@@ -83,7 +106,7 @@ class FactCache:
             self._facts = {}
         if names or version != self._version:
             # A new dictionary: a turn that runs now keeps the one it began with, and a load under way is not stored.
-            self._facts = {name: fact for name, fact in self._facts.items() if name not in set(names)}
+            self._facts = {name: fact for name, fact in self._facts.items() if name not in set(names)} | renewed
         self._version = version
         self._fresh_until_ms = started_ms + self._limits.facts_age_max_ms
         return True
