@@ -59,7 +59,7 @@ class FactCache:
         if self._clock.monotonic_ms() > self._fresh_until_ms and not await self.refresh():
             return False
         missing = [name for name in names if name not in self._facts]
-        unasked = [name for name in missing if name not in self._loading]
+        unasked = [name for name in dict.fromkeys(missing) if name not in self._loading]
         if unasked:
             reading = asyncio.ensure_future(self._load(unasked))
             self._loading |= dict.fromkeys(unasked, reading)
