@@ -1,13 +1,14 @@
 """Placing an order: the guards, the price, and the agreement of stock and quota.
 
-Guards, in this order: abandoned, too many open orders, lines, sale, ticket, price, expected total,
-purchase limit. Then every line is reserved and every coupon claimed, or nothing is.
+Guards, in this order: abandoned, too many open orders, lines, address, sale, ticket, price, expected
+total, purchase limit. Then every line is reserved and every coupon claimed, or nothing is.
 """
 
 from typing import Any, Final
 
 import msgspec
 
+from actors.domain.address import flaw
 from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan, Refused, Send
 from actors.domain.order_state import OPEN_ORDERS_MAX, STARTING, Order, OrderBook, find, order_view
 from actors.domain.pricing import Quote, quote
@@ -48,6 +49,10 @@ def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
     refused = _guard_book(state, command, context)
     if refused is not None:
         return refused
+    if not command.sale_id or command.ship_to is not None:
+        refused = _guard_address(command)
+        if refused is not None:
+            return refused
     sale = _sale(state, command, context)
     if isinstance(sale, Refused):
         return sale
@@ -82,6 +87,12 @@ def _guard_book(state: OrderBook, command: PlaceOrder, context: Context) -> Refu
     if len(set(command.coupon_ids)) < len(command.coupon_ids):
         return Refused(code="invalid_request", params={"reason": "the same coupon stands twice"})
     return None
+
+
+def _guard_address(command: PlaceOrder) -> Refused | None:
+    """An order from a cart needs an address. One of a flash sale goes without; if it names one, that is checked as well."""
+    reason = "ship_to" if command.ship_to is None else flaw(command.ship_to)
+    return Refused(code="address_invalid", params={"reason": reason}) if reason else None
 
 
 def _is_abandoned(state: OrderBook, command: PlaceOrder, context: Context) -> bool:

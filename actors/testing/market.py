@@ -4,13 +4,19 @@ No owners, no journal, no time of its own: :meth:`Market.ask` takes one turn, wh
 ``sends`` until :meth:`Market.carry` delivers it, so that a test can try every order of things.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from actors.domain.entity import Accepted, Answered, Context, Outcome, Plan, Refused, Send, Wake
 from actors.domain.kinds import KINDS, WireSend, body_decoder, encoder
 from schemas.offer import CouponTerms, Offer, SaleTerms
+from schemas.order import Address
+
+HOME: Final = Address(
+    country="CN", name="李雷", phone="+86 13800138000", line1="中山路 1 号", city="南京市", region="江苏省", district="玄武区"
+)
+"""Where the buyers of tests live."""
 
 
 class Market:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actors.adapters.payments.gateway import order_notice
+from actors.testing.market import HOME
 from actors.testing.sim_shop import CART_SKUS, HOT
 from actors.testing.sim_world import World
 from schemas import order as o
@@ -117,11 +118,11 @@ class Crowd:
     async def order(self, user_id: str, lines: tuple[o.Line, ...], **terms: Any) -> None:
         """Place an order, perhaps with a double click, perhaps leaving before the answer."""
         rng = self.rng
-        hold_ms = rng.choice((8_000, 15_000, 30_000))
+        hold_ms, ship_to = rng.choice((8_000, 15_000, 30_000)), None if "sale_id" in terms else HOME
 
         def make() -> o.PlaceOrder:
             number = order_id(self.world.clock.now_ms(), self.world.sharding.shard("order", user_id), rng.getrandbits(40))
-            return o.PlaceOrder(order_id=number, lines=lines, hold_ms=hold_ms, **terms)
+            return o.PlaceOrder(order_id=number, lines=lines, hold_ms=hold_ms, ship_to=ship_to, **terms)
 
         intent = self.intend("order", user_id, make)
         draw = rng.random()
@@ -328,7 +329,7 @@ class Crowd:
 
     async def _place_ghost(self, user_id: str) -> None:
         """Place an order whose hold was already said to belong to nobody."""
-        ghost = o.PlaceOrder(order_id=f"ord_ghost_{user_id}", lines=(o.Line(sku_id="sku_a", quantity=1),))
+        ghost = o.PlaceOrder(order_id=f"ord_ghost_{user_id}", lines=(o.Line(sku_id="sku_a", quantity=1),), ship_to=HOME)
         intent = self.intend("order", user_id, _always(ghost))
         intent.id = b"ghost"
         await self.insist(intent, 3)

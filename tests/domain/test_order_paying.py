@@ -9,7 +9,7 @@ from actors.domain import order, quota, stock
 from actors.domain.entity import Refused, Send, Wake
 from actors.domain.order_payment import PAYMENTS_MAX, POLL_MS
 from actors.domain.order_state import FORGET_MS
-from actors.testing.market import Market, shop
+from actors.testing.market import HOME, Market, shop
 from schemas.gateway import GatewayClose, GatewayLookup, GatewayOpen, GatewayPayment, GatewayRefund, GatewayRefunded
 from schemas.money import Money
 from schemas.order import CancelOrder, Line, NoticeTaken, OrderView, PaymentNotice, PaymentView, PayOrder, PlaceOrder, ReadOrder
@@ -60,7 +60,7 @@ class Play:
         self.market.ask("quota", "cpn_10", Configure(total=2))
         lines = (Line(sku_id="sku_a", quantity=2), Line(sku_id="sku_b", quantity=1))
         terms = {"lines": lines, "coupon_ids": ("cpn_10",), **terms}
-        self.market.ask("order", USER, PlaceOrder(order_id="ord_1", hold_ms=HOLD_MS, **terms), b"place")
+        self.market.ask("order", USER, PlaceOrder(order_id="ord_1", hold_ms=HOLD_MS, ship_to=HOME, **terms), b"place")
 
     def pay(self, payment_id: str = "pay_1", command_id: bytes = b"pay") -> Any:
         return self.market.ask("order", USER, PayOrder(order_id="ord_1", payment_id=payment_id), command_id)
@@ -307,7 +307,10 @@ def test_an_order_of_nothing_is_paid_without_a_provider() -> None:
     assert play.market.state("order", USER).open == {}
     play.market.ask("quota", "cpn_all", Configure(total=1))
     play.market.ask(
-        "order", USER, PlaceOrder(order_id="ord_1", lines=(Line(sku_id="sku_a", quantity=2),), coupon_ids=("cpn_all",)), b"again"
+        "order",
+        USER,
+        PlaceOrder(order_id="ord_1", ship_to=HOME, lines=(Line(sku_id="sku_a", quantity=2),), coupon_ids=("cpn_all",)),
+        b"again",
     )
     view = play.pay()
     assert isinstance(view, PaymentView)
@@ -353,7 +356,7 @@ def test_what_cannot_be_cancelled_or_paid_says_so(status: str, code: str) -> Non
     number = {"unknown": "ord_x"}.get(status, "ord_1")
     if status == "refused":
         play.market.staged = True
-        play.market.ask("order", USER, PlaceOrder(order_id="ord_2", lines=(Line(sku_id="sku_a", quantity=9),)), b"second")
+        play.market.ask("order", USER, PlaceOrder(order_id="ord_2", ship_to=HOME, lines=(Line(sku_id="sku_a", quantity=9),)), b"second")
         play.market.carry_all()
         number = "ord_2"
     told = [

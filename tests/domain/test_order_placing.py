@@ -3,13 +3,14 @@
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.domain import order, quota, stock
 from actors.domain.entity import Refused
 from actors.domain.order_placing import LINES_MAX, stock_keys
 from actors.domain.order_state import OPEN_ORDERS_MAX
-from actors.testing.market import Market, shop
+from actors.testing.market import HOME, Market, shop
 from schemas.ids import derived_id
 from schemas.money import Money
 from schemas.order import CancelOrder, ConfirmHold, HoldAlive, Line, OrderView, PlaceOrder, ReadOrder
@@ -18,6 +19,7 @@ from schemas.stock import PutIn, Release
 
 USER = "usr_1"
 A = (Line(sku_id="sku_a", quantity=1),)
+NOWHERE = msgspec.structs.replace(HOME, country="XX")
 AB = (Line(sku_id="sku_a", quantity=2), Line(sku_id="sku_b", quantity=1))
 
 
@@ -34,7 +36,9 @@ def market(*, stock_a: int = 5, stock_b: int = 5, staged: bool = False, **terms:
 
 
 def place(made: Market, number: str = "ord_1", lines: tuple[Line, ...] = A, command_id: bytes = b"", **terms: Any) -> Any:
-    told = made.ask("order", USER, PlaceOrder(order_id=number, lines=lines, **terms), command_id or number.encode())
+    told = made.ask(
+        "order", USER, PlaceOrder(**{"order_id": number, "lines": lines, "ship_to": HOME, **terms}), command_id or number.encode()
+    )
     if told is None:
         made.carry_all()
         return made.answers[command_id or number.encode()]
@@ -59,6 +63,10 @@ GUARDS: list[tuple[str, dict[str, Any]]] = [
     ("quantity_invalid", {"lines": (Line(sku_id="sku_a", quantity=1000),), "sale_id": "sal_none"}),
     ("invalid_request", {"lines": A * 2, "sale_id": "sal_none"}),
     ("invalid_request", {"lines": A, "coupon_ids": ("cpn_x", "cpn_x"), "sale_id": "sal_none"}),
+    ("address_invalid", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_none", "ship_to": NOWHERE}),
+    ("address_invalid", {"lines": (Line(sku_id="sku_none", quantity=1),), "ship_to": NOWHERE}),
+    ("address_invalid", {"lines": (Line(sku_id="sku_none", quantity=1),), "ship_to": None}),
+    ("sale_unknown", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_none", "ship_to": None}),
     ("sale_unknown", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_none"}),
     ("sale_ended", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_ended"}),
     ("sale_not_open", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_closed"}),
@@ -116,7 +124,7 @@ def test_when_one_of_many_refuses_all_that_was_taken_is_given_back(staged: bool)
 @pytest.mark.parametrize("lost", range(4))
 def test_f47_a_placement_across_owners_ends_alike_in_any_order_of_messages(order_of_delivery: tuple[int, ...], lost: int) -> None:
     made = market(stock_b=0, staged=True)
-    made.ask("order", USER, PlaceOrder(order_id="ord_1", lines=AB, coupon_ids=("cpn_10",)), b"cmd")
+    made.ask("order", USER, PlaceOrder(order_id="ord_1", lines=AB, ship_to=HOME, coupon_ids=("cpn_10",)), b"cmd")
     places = list(made.sends)
     for count, index in enumerate(order_of_delivery):
         entry = places[index]
@@ -135,7 +143,7 @@ def test_f47_a_placement_across_owners_ends_alike_in_any_order_of_messages(order
 
 def test_f47_a_release_before_its_reservation_leaves_a_tombstone() -> None:
     made = market(stock_b=0, staged=True)
-    made.ask("order", USER, PlaceOrder(order_id="ord_1", lines=AB), b"cmd")
+    made.ask("order", USER, PlaceOrder(order_id="ord_1", lines=AB, ship_to=HOME), b"cmd")
     _, reserve_a = made.sends[0]
     made.carry(1)
     release_a = next(i for i, (_, send) in enumerate(made.sends) if isinstance(send.command, Release) and send.key == "sku_a#0")
@@ -164,7 +172,7 @@ def test_a_hold_that_came_late_to_a_part_that_had_refused_it_belongs_to_nobody()
     made = market(stock_a=1, parts=2, staged=True)
     first, second = stock_keys(USER, "sku_a", 2)
     made.state("stock", first).available = 0
-    made.ask("order", USER, PlaceOrder(order_id="ord_1", lines=A), b"cmd")
+    made.ask("order", USER, PlaceOrder(order_id="ord_1", lines=A, ship_to=HOME), b"cmd")
     _, late = made.sends[0]
     made.carry_all()
     assert made.answers[b"cmd"].lines[0].stock_key == second
@@ -231,7 +239,7 @@ def test_what_was_said_to_be_nobodys_can_never_become_an_order(name: str) -> Non
 
 def test_a_placement_that_nobody_answers_ends_at_its_deadline() -> None:
     made = market(staged=True)
-    made.ask("order", USER, PlaceOrder(order_id="ord_1", lines=A, hold_ms=5000), b"cmd")
+    made.ask("order", USER, PlaceOrder(order_id="ord_1", lines=A, ship_to=HOME, hold_ms=5000), b"cmd")
     made.wake("order", USER)
     assert made.answers[b"cmd"] == Refused(code="order_abandoned")
     made.carry_all()

@@ -11,7 +11,7 @@ from actors.domain.kinds import Seen
 from actors.owners.host import IDLE_MS
 from actors.owners.limits import Limits
 from actors.ports.journal import ShardMeta, StorageUnknown
-from actors.testing.market import shop
+from actors.testing.market import HOME, shop
 from actors.testing.memory import MemoryJournal
 from actors.testing.room import Room, StubbornJournal, play
 from schemas.envelope import Answer
@@ -93,7 +93,7 @@ def test_f35_a_reminder_fires_once_also_after_a_takeover_and_when_it_is_late() -
     async def scene() -> None:
         room = await Room().open()
         await room.submit("stock", SKU, PutIn(quantity=2))
-        place = PlaceOrder(order_id="ord_1", lines=(Line(sku_id="sku_a", quantity=1),), hold_ms=20_000)
+        place = PlaceOrder(order_id="ord_1", ship_to=HOME, lines=(Line(sku_id="sku_a", quantity=1),), hold_ms=20_000)
         assert (await room.submit("order", "usr_1", place)).code == ""
         await forget_everything(room)
         await asyncio.sleep(15)
@@ -118,7 +118,9 @@ def test_orders_that_end_together_end_at_a_bounded_rate_and_stop_nobody() -> Non
         ends_ms = room.clock.now_ms() + 60_000
         for first in range(0, 5000, 500):
             placed = [
-                room.submit("order", user, PlaceOrder(order_id="ord_" + user, lines=lines, hold_ms=ends_ms - room.clock.now_ms()))
+                room.submit(
+                    "order", user, PlaceOrder(order_id="ord_" + user, ship_to=HOME, lines=lines, hold_ms=ends_ms - room.clock.now_ms())
+                )
                 for user in users[first : first + 500]
             ]
             assert {answer.code for answer in await asyncio.gather(*placed)} == {""}
@@ -270,7 +272,7 @@ def test_f49_the_same_command_in_flight_twice_has_one_effect_and_one_answer() ->
             await room.client.ask("stock", f"sku_a#{part}", PutIn(quantity=1), command_id=b"put%d" % part, digest=b"d")
 
         async def click(number: int) -> Answer:
-            place = PlaceOrder(order_id=f"ord_{number}", lines=(Line(sku_id="sku_a", quantity=1),))
+            place = PlaceOrder(order_id=f"ord_{number}", ship_to=HOME, lines=(Line(sku_id="sku_a", quantity=1),))
             return await room.client.ask("order", "usr_1", place, command_id=b"click", digest=b"d")
 
         answers = await asyncio.gather(*(click(number) for number in range(8)))
@@ -296,7 +298,7 @@ def test_an_order_ends_alike_in_one_flush_and_across_hosts(hosts: int, seed: int
         codes = []
         for number in range(4):
             lines = (Line(sku_id="sku_a", quantity=1), Line(sku_id="sku_b", quantity=1))
-            place = PlaceOrder(order_id=f"ord_{number}", lines=lines, coupon_ids=("cpn_10",))
+            place = PlaceOrder(order_id=f"ord_{number}", ship_to=HOME, lines=lines, coupon_ids=("cpn_10",))
             answer = await room.client.ask("order", "usr_1", place, command_id=b"place%d" % number, digest=b"d")
             codes.append(answer.code or answer.reply.status)
             if isinstance(answer.reply, OrderView):

@@ -30,6 +30,7 @@ from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
 from actors.storage.embedded.postgres import EmbeddedPostgres
 from actors.storage.migrate import found_cluster, migrate
+from actors.testing.market import HOME
 from schemas.envelope import Answer
 from schemas.ids import derived_id, order_id
 from schemas.order import Line, OrderConfirmed, OrderPlaced, PlaceOrder
@@ -199,7 +200,7 @@ class Crowd:
             number = next(self._numbers)
             user_id = f"usr_{self._run}x{number}"
             proposal = order_id(self.clock.now_ms(), self.client.sharding.shard("order", user_id), number)
-            command = PlaceOrder(order_id=proposal, lines=(Line(sku_id=self.sku_id, quantity=1),))
+            command = PlaceOrder(order_id=proposal, ship_to=HOME, lines=(Line(sku_id=self.sku_id, quantity=1),))
             command_id = derived_id(self._run, str(number))
             while (answer := await self.order_once(user_id, command_id, command)).code:
                 assert answer.code in ("outcome_unknown", "busy", "storage_unavailable", "internal_error"), answer

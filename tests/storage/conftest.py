@@ -21,9 +21,11 @@ from actors.owners.placement import Placement
 from actors.ports.journal import Fence, Row
 from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
+from actors.storage.connect import Identity
 from actors.storage.journal import PostgresJournal
 from actors.storage.migrate import found_cluster
 from actors.storage.projections.follower import Follower
+from actors.testing.market import HOME
 from schemas.admission import Configure as ConfigureSale
 from schemas.admission import Open as OpenSale
 from schemas.cart import PutLine
@@ -191,8 +193,9 @@ class Doors:
 class Shop:
     """Two hosts, a client, a gateway, and a follower that is stepped by hand."""
 
-    def __init__(self, url: str, sharding: Sharding, clock: DatabaseClock) -> None:
+    def __init__(self, url: str, sharding: Sharding, clock: DatabaseClock, host_url: str = "") -> None:
         self.url, self.sharding, self.clock = url, sharding, clock
+        self.host_url = host_url or url
         self.gateway, self.doors = Gateway(), Doors()
         self.client_board = PostgresBoard(url, "client")
         self.client = Client(sharding, self.doors, self.client_board, clock)
@@ -205,7 +208,9 @@ class Shop:
     async def start(self, hosts: int = 2) -> None:
         for number in range(hosts):
             name = f"h{number}"
-            board, journal = PostgresBoard(self.url, name, node="n"), PostgresJournal(self.url, name)
+            identity = Identity(lambda number=number: self.hosts[number].forget_everything())
+            board = PostgresBoard(self.host_url, name, node="n", identity=identity)
+            journal = PostgresJournal(self.host_url, name, identity=identity)
             await board.join(name, name)
             limits = Limits(board_ms=50)
             host = Host(name, self.sharding, journal, Facts(), ClientPeers(self.client, self.clock), self.gateway, self.clock, limits)
@@ -250,7 +255,7 @@ class Shop:
     async def order(self, user_id: str, *sku_ids: str, **terms: Any) -> Answer:
         lines = tuple(Line(sku_id=sku_id, quantity=1) for sku_id in sku_ids)
         proposal = order_id(self.clock.now_ms(), 1, next(self._numbers))
-        return await self.ask("order", user_id, PlaceOrder(order_id=proposal, lines=lines, **terms))
+        return await self.ask("order", user_id, PlaceOrder(order_id=proposal, lines=lines, ship_to=HOME, **terms))
 
     async def pay_late(self, user_id: str, order: str) -> Answer:
         """The provider says that the money came after all."""
@@ -274,11 +279,12 @@ class Shop:
 
 
 @contextlib.asynccontextmanager
-async def _open_shop(url: str, connection: Any) -> AsyncIterator[Shop]:
+async def _open_shop(url: str, connection: Any, host_url: str = "") -> AsyncIterator[Shop]:
+    """``host_url``: how the hosts reach the database, where that is not how everybody else does."""
     cluster = await found_cluster(connection, SHARDS)
     clock = DatabaseClock()
     await clock.sync(connection)
-    shop = Shop(url, Sharding(cluster.hash_secret, cluster.shard_count), clock)
+    shop = Shop(url, Sharding(cluster.hash_secret, cluster.shard_count), clock, host_url)
     await shop.start()
     try:
         yield shop
@@ -291,6 +297,12 @@ async def shop(database_url: str, connection: Any) -> AsyncIterator[Shop]:
     """A shop that is open."""
     async with _open_shop(database_url, connection) as shop:
         yield shop
+
+
+@pytest.fixture(scope="session", name="open_shop")
+def open_shop_fixture() -> Callable[..., contextlib.AbstractAsyncContextManager[Shop]]:
+    """Opens a shop in a database."""
+    return _open_shop
 
 
 INSERT_SALE = """
