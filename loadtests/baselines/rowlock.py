@@ -1,14 +1,15 @@
 """Baseline (a), row lock: FastAPI and asyncpg, one transaction an order, the stock row taken by a conditional UPDATE.
 
-Two forms, by ``BASELINE_STATEMENT``: ``transaction`` (insert the order, count the purchase, take the stock
-last, so that its row is locked for the shortest time) and ``cte`` (all of it in one statement and one round
-trip). PostgreSQL keeps the row lock until the commit is on disk in both: that is what bounds them.
+Three forms, by ``BASELINE_STATEMENT``: ``transaction`` (as it is usually written: the stock first, then the
+purchase and the order), ``stock_last`` (the same with the stock's row taken last, so that it is locked for the
+shortest time that several statements allow) and ``cte`` (all of it in one statement and one round trip).
+PostgreSQL keeps the row lock until the commit is on disk in all of them: that is what bounds them.
 """
 
 import contextlib
 import os
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 from fastapi import FastAPI, Request, Response
@@ -62,7 +63,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=_lifespan, openapi_url=None)
-_place = os.environ.get("BASELINE_STATEMENT", "transaction")
+_form = os.environ.get("BASELINE_STATEMENT", "transaction")
 
 
 @app.post("/v1/flash-sales/{sale_id}/orders")
@@ -73,7 +74,7 @@ async def place_order(request: Request, sale_id: str) -> Response:
     if isinstance(want, Response):
         return want
     try:
-        await (_by_transaction if _place == "transaction" else _by_statement)(pool, want)
+        await _FORMS[_form](pool, want)
     except _Refused as refused:
         return await _answer_again(pool, want) or problem(409, str(refused))
     return placed(want.order_id, want.total, want.currency, want.expires_ms)
@@ -81,12 +82,31 @@ async def place_order(request: Request, sale_id: str) -> Response:
 
 async def _by_transaction(pool: "asyncpg.Pool", want: Wanted) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        if await connection.fetchval(PLACE, *_row(want)) is None:
-            raise _Refused("idempotency_key_reused")
-        if await connection.fetchval(COUNT, want.sale_id, want.user_id, want.quantity, want.limit_each) is None:
-            raise _Refused("purchase_limit")
-        if await connection.fetchval(TAKE, want.sku_id, want.quantity) is None:
-            raise _Refused("sold_out")
+        await _take(connection, want)
+        await _count(connection, want)
+        await _insert(connection, want)
+
+
+async def _by_transaction_stock_last(pool: "asyncpg.Pool", want: Wanted) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await _insert(connection, want)
+        await _count(connection, want)
+        await _take(connection, want)
+
+
+async def _take(connection: Any, want: Wanted) -> None:
+    if await connection.fetchval(TAKE, want.sku_id, want.quantity) is None:
+        raise _Refused("sold_out")
+
+
+async def _count(connection: Any, want: Wanted) -> None:
+    if await connection.fetchval(COUNT, want.sale_id, want.user_id, want.quantity, want.limit_each) is None:
+        raise _Refused("purchase_limit")
+
+
+async def _insert(connection: Any, want: Wanted) -> None:
+    if await connection.fetchval(PLACE, *_row(want)) is None:
+        raise _Refused("idempotency_key_reused")
 
 
 async def _by_statement(pool: "asyncpg.Pool", want: Wanted) -> None:
@@ -99,6 +119,9 @@ async def _by_statement(pool: "asyncpg.Pool", want: Wanted) -> None:
         raise _Refused("idempotency_key_reused") from None
     bought = await pool.fetchval(READ_BOUGHT, want.sale_id, want.user_id) or 0
     raise _Refused("purchase_limit" if bought + want.quantity > want.limit_each else "sold_out")
+
+
+_FORMS: Final = {"transaction": _by_transaction, "stock_last": _by_transaction_stock_last, "cte": _by_statement}
 
 
 async def _answer_again(pool: "asyncpg.Pool", want: Wanted) -> Response | None:

@@ -20,7 +20,8 @@ from loadtests.processes import MARK
 WORKERS: Final = 2
 READY_S: Final = 30.0
 
-Form = Literal["rowlock", "rowlock_cte", "redis"]
+Form = Literal["rowlock", "rowlock_stock_last", "rowlock_cte", "redis"]
+STATEMENTS: Final = {"rowlock": "transaction", "rowlock_stock_last": "stock_last", "rowlock_cte": "cte", "redis": ""}
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class BaselineServer:
             "BASELINE_DATABASE_URL": storage.database_url,
             "BASELINE_REDIS_URL": storage.redis_url,
             "BASELINE_POOL": str(pool),
-            "BASELINE_STATEMENT": "cte" if form == "rowlock_cte" else "transaction",
+            "BASELINE_STATEMENT": STATEMENTS[form],
             "BASELINE_TOKEN_SECRET": secret,
         }
         self._log = log

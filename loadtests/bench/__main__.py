@@ -63,9 +63,11 @@ def _run(options: Options, wanted: str, folder: Path) -> Results:
             results = _with(results, _baseline_round(folder / "baselines", results), ())
         if wanted != "baselines":
             _say(f"round {number + 1}: Stampede, one host")
-            results = _shop_round(folder / "shop", results, first=number == 0)
+            results = _shop_round(folder / f"shop-{number}", results, first=number == 0)
+            _say(f"round {number + 1}: Stampede, started again, the same buyers")
+            results = _returning_round(folder / f"shop-{number}", results)
             _say(f"round {number + 1}: Stampede, two hosts")
-            results = _two_hosts_round(folder / "shop", results)
+            results = _two_hosts_round(folder / f"shop-{number}-two", results)
     return results
 
 
@@ -86,6 +88,13 @@ def _shop_round(folder: Path, results: Results, *, first: bool) -> Results:
         results = _with(results, (direct, ingress, *bench.refusals()), ())
         results = _with(results, (), (bench.half_of(direct.per_s), *bench.browsing(direct.per_s)))
         return _with_books(results, shop)
+
+
+def _returning_round(folder: Path, results: Results) -> Results:
+    """The copy of :func:`_shop_round` after a restart: nothing is in memory, and every buyer has a history."""
+    with ShopCopy(folder, {"STAMPEDE_HOSTS": "1"}) as shop:
+        bench = ShopBench(shop, results.options)
+        return _with_books(_with(results, (bench.orders("direct_returning", shop.direct_port, warm=False),), ()), shop)
 
 
 def _two_hosts_round(folder: Path, results: Results) -> Results:

@@ -18,7 +18,7 @@ from loadtests.generator.closed import Target, peak
 from loadtests.instance import LOOPBACK, Sale
 from loadtests.processes import spent, system_of
 
-FORMS: Final[tuple[Form, ...]] = ("rowlock", "rowlock_cte", "redis")
+FORMS: Final[tuple[Form, ...]] = ("rowlock", "rowlock_stock_last", "rowlock_cte", "redis")
 STOCK: Final = 10_000_000
 PRICE: Final = 1999
 GENERATOR: Final = "load generator"

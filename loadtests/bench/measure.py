@@ -98,11 +98,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 RATIOS: tuple[tuple[str, str, str], ...] = (
     ("direct_vs_rowlock", "direct", "rowlock"),
+    ("direct_vs_rowlock_stock_last", "direct", "rowlock_stock_last"),
     ("direct_vs_rowlock_cte", "direct", "rowlock_cte"),
     ("direct_vs_redis", "direct", "redis"),
     ("ingress_vs_rowlock", "ingress", "rowlock"),
+    ("ingress_vs_rowlock_stock_last", "ingress", "rowlock_stock_last"),
     ("ingress_vs_rowlock_cte", "ingress", "rowlock_cte"),
     ("ingress_vs_redis", "ingress", "redis"),
+    ("direct_returning_vs_rowlock", "direct_returning", "rowlock"),
     ("two_hosts_direct_vs_rowlock", "direct_two_hosts", "rowlock"),
     ("two_hosts_ingress_vs_rowlock", "ingress_two_hosts", "rowlock"),
     ("sold_out_vs_empty", "sold_out", "empty"),

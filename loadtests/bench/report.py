@@ -8,9 +8,11 @@ from loadtests.bench.measure import Line, Report
 
 LABELS: Final = {
     "rowlock": "row lock, transaction",
+    "rowlock_stock_last": "row lock, stock row last",
     "rowlock_cte": "row lock, one statement",
     "redis": "Redis recipe",
     "direct": "Stampede, direct listener, one host",
+    "direct_returning": "Stampede, direct listener, buyers whose books must be read first",
     "ingress": "Stampede, Serve ingress, one host",
     "direct_two_hosts": "Stampede, direct listener, two hosts",
     "ingress_two_hosts": "Stampede, Serve ingress, two hosts",

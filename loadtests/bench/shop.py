@@ -28,10 +28,10 @@ class ShopBench:
     def __init__(self, shop: ShopCopy, options: Options) -> None:
         self._shop, self._options, self._first = shop, options, secrets.randbelow(options.users)
 
-    def orders(self, system: str, port: int) -> Measure:
-        """Durable orders of one hot article, until projections have caught up."""
+    def orders(self, system: str, port: int, *, warm: bool = True) -> Measure:
+        """Durable orders of one hot article, until projections have caught up. warm: after a moment of the same load."""
         sale = self._shop.open_sale(stock=STOCK, limit=self._options.limit_each)
-        return self._closed(system, port, sale.path, sale.body)
+        return self._closed(system, port, sale.path, sale.body, warm=warm)
 
     def refusals(self) -> tuple[Measure, Measure]:
         """Sold-out answers, and empty ones to the same request, on the direct listener."""
@@ -75,10 +75,11 @@ class ShopBench:
         share = sum(spent(before, after).values()) / self._options.idle_s
         return Idle(pss_bytes=pss_bytes(after), cpu_share=round(share, 3), processes=len(after))
 
-    def _closed(self, system: str, port: int, path: str, body: str, *, refusals: bool = False) -> Measure:
+    def _closed(self, system: str, port: int, path: str, body: str, *, refusals: bool = False, warm: bool = True) -> Measure:
         target, options = self._shop.target(port, path, body), self._options
-        warm = peak(target, run=_run(), seconds=options.warm_s, connections=options.connections, first=self._next(0))
-        first = self._next(warm.accepted)
+        if warm:
+            self._next(peak(target, run=_run(), seconds=options.warm_s, connections=options.connections, first=self._next(0)).accepted)
+        first = self._next(0)
         seen = watched(
             self._shop.processes,
             lambda: peak(target, run=_run(), seconds=options.seconds, connections=options.connections, first=first),
