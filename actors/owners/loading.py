@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from actors.domain.kinds import KINDS, unpack_state
 from actors.owners.cell import Cell, Shard
+from actors.owners.remembering import rebuild_cell
 from actors.owners.turns import Incoming
 from actors.ports.journal import Journal, Loaded, StorageUnknown
 
@@ -104,12 +104,6 @@ class Loading:
             self._host.enter(call)
 
     def _build(self, shard: Shard, entity: Entity, loaded: Loaded) -> Cell:
-        cell = Cell(KINDS[entity[1]], entity[2], shard)
-        if loaded.snapshot is not None:
-            cell.state, cell.seen = unpack_state(entity[1], loaded.snapshot.data)
-            cell.version = cell.snapshot_version = loaded.snapshot.version
-            cell.seq = loaded.snapshot.seq
-            cell.snapshot_bytes = len(loaded.snapshot.data)
-        cell.replay(loaded.rows)
+        cell = rebuild_cell(shard, entity[1], entity[2], loaded)
         cell.touched_ms = self._host.clock.monotonic_ms()
         return cell

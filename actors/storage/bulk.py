@@ -14,8 +14,10 @@ KEYS_MAX: Final = 100_000
 HOLD_SHARDS: Final = "SELECT shard, head_seq FROM shard_owner WHERE shard = ANY ($1::smallint[]) ORDER BY shard FOR UPDATE"
 FIND_KNOWN: Final = """
 SELECT k.key FROM unnest($1::text[]) AS k (key)
-WHERE EXISTS (SELECT FROM journal j WHERE j.key = k.key AND j.kind = 'stock') ORDER BY k.key LIMIT 10
+WHERE EXISTS (SELECT FROM journal j WHERE j.key = k.key AND j.kind = 'stock')
+    OR EXISTS (SELECT FROM snapshot s WHERE s.key = k.key AND s.kind = 'stock') ORDER BY k.key LIMIT 10
 """
+"""A part whose records are all in the archive has a snapshot."""
 MOVE_HEADS: Final = """
 UPDATE shard_owner o SET head_seq = m.head, epoch = o.epoch + 1
 FROM unnest($1::smallint[], $2::bigint[]) AS m (shard, head) WHERE o.shard = m.shard

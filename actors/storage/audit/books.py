@@ -1,17 +1,20 @@
-"""The audit: one snapshot, one pass over the journal, one over each table."""
+"""The audit: one snapshot, one pass over the history, one over each table."""
 
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
-from actors.domain.kinds import KINDS, unpack_state
 from actors.domain.sharding import Sharding
-from actors.storage.audit.history import READ_JOURNAL, History
+from actors.storage.audit.history import History
 from actors.storage.audit.holds import Holds
+from actors.storage.audit.records import Records
 from actors.storage.audit.report import Finding, Findings, Report
 from actors.storage.audit.sagas import Sagas
-from actors.storage.audit.tables import FETCH, Tables
+from actors.storage.audit.snapshots import Snapshots
+from actors.storage.audit.tables import Tables
 from actors.storage.connect import CONNECT_TIMEOUT_S
+from actors.storage.upkeep.listing import pruned_seqs
 
 SAGA_LIMIT_MS: Final = 15 * 60_000
 """A saga that waits longer than this needs a person."""
@@ -21,28 +24,25 @@ READ_HEADS: Final = "SELECT shard, epoch, head_seq FROM shard_owner ORDER BY sha
 READ_POSITIONS: Final = "SELECT shard, seq FROM projection_position WHERE projection = 'orders' ORDER BY shard"
 READ_STOPS: Final = "SELECT projection, shard, seq, reason FROM projection_stop ORDER BY projection, shard"
 READ_METAS: Final = "SELECT shard, seq FROM shard_meta ORDER BY shard"
-READ_SNAPSHOTS: Final = """
-SELECT s.shard, s.kind, s.key, s.version, s.seq, s.data, j.version AS journalled
-FROM snapshot s LEFT JOIN journal j ON j.shard = s.shard AND j.seq = s.seq AND j.key = s.key AND j.kind = s.kind
-"""
 READ_NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 
-async def audit(url: str, *, saga_limit_ms: int = SAGA_LIMIT_MS) -> Report:
+async def audit(url: str, *, saga_limit_ms: int = SAGA_LIMIT_MS, lake: Path | None = None) -> Report:
     """Prove the books of the database at ``url``, in one read-only REPEATABLE READ snapshot, while the shop is open.
 
-    It reads the whole journal as a stream: memory grows with the number of orders (about a kilobyte
-    each), not with their history. Raises what asyncpg raises when the database cannot be read.
+    lake: where the archive is; its files are proven, and what was pruned is read from them. It reads the
+    whole history as a stream: memory grows with the number of orders (about a kilobyte each), not with their
+    history. Raises what asyncpg raises when the database cannot be read.
     """
     connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "stampede audit"})
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await _audit(connection, saga_limit_ms)
+            return await _audit(connection, saga_limit_ms, lake)
     finally:
         await connection.close()
 
 
-async def _audit(connection: Any, saga_limit_ms: int) -> Report:
+async def _audit(connection: Any, saga_limit_ms: int, lake: Path | None) -> Report:
     findings = Findings()
     cluster = await connection.fetchrow(READ_CLUSTER)
     if cluster is None:
@@ -51,16 +51,19 @@ async def _audit(connection: Any, saga_limit_ms: int) -> Report:
     positions = await _check_positions(connection, findings, heads)
     holds, sagas, tables = Holds(findings), Sagas(), Tables(positions)
     history = History(findings, Sharding(cluster["hash_secret"], cluster["shard_count"]), heads, (holds, sagas, tables))
-    async for row in connection.cursor(READ_JOURNAL, prefetch=FETCH):
+    records, snapshots = Records(findings, lake), Snapshots(connection, findings)
+    async for row in records.all(connection):
         history.take(row)
+        await snapshots.follow(row[0], row[1], history.entity(row[4], row[5]), pruned=records.is_pruned(row[0], row[1]))
     history.close()
+    await snapshots.end()
     _check_lost_shards(findings, heads, history)
     now_ms = await connection.fetchval(READ_NOW)
     holds.check(sagas.steps, now_ms, saga_limit_ms)
-    await _check_snapshots(connection, findings, heads)
     counts = {
         "shards": len(heads),
         "records": history.records,
+        "archived": records.archived,
         "entities": history.entities_seen,
         "orders": len(holds.orders),
         "rows": await tables.check(connection, findings),
@@ -100,19 +103,13 @@ async def _check_positions(connection: Any, findings: Findings, heads: dict[int,
             findings.add(6, f"the projections of shard {shard} are at {seq}, its head is {heads.get(shard, 0)}", f"shard {shard}")
     for name, shard, seq, reason in await connection.fetch(READ_STOPS):
         findings.add(6, f"projection {name} of shard {shard} stands before record {seq}: {reason}", f"shard {shard}")
-    for shard, seq in await connection.fetch(READ_METAS):
+    metas = {row["shard"]: row["seq"] for row in await connection.fetch(READ_METAS)}
+    for shard, seq in metas.items():
         if seq > heads.get(shard, 0):
             findings.add(4, f"the snapshot of shard {shard} is at {seq}, its head is {heads.get(shard, 0)}", f"shard {shard}")
+    for shard, seq in (await pruned_seqs(connection)).items():
+        if metas.get(shard, 0) < seq:
+            findings.add(1, f"shard {shard} was pruned to {seq}, and its snapshot is at {metas.get(shard, 0)}", f"shard {shard}")
+        if positions.get(shard, 0) < seq:
+            findings.add(6, f"shard {shard} was pruned to {seq}, and its projections are at {positions.get(shard, 0)}", f"shard {shard}")
     return positions
-
-
-async def _check_snapshots(connection: Any, findings: Findings, heads: dict[int, int]) -> None:
-    """Every snapshot can be read, and is of a record that is in the journal."""
-    async for shard, kind, key, version, seq, data, journalled in connection.cursor(READ_SNAPSHOTS, prefetch=10):
-        if seq > heads.get(shard, 0) or journalled != version:
-            findings.add(4, f"the snapshot of {kind} {key} is of record {version}, seq {seq}, which the journal does not have", key)
-        try:
-            if kind in KINDS:
-                unpack_state(kind, data)
-        except Exception as error:
-            findings.add(1, f"the snapshot of {kind} {key} cannot be read: {error}", key)

@@ -17,10 +17,6 @@ from schemas.cart import CartTouched
 from schemas.order import OrderPlaced, OrderStarted
 from schemas.quota import QuotaClaimed
 
-READ_JOURNAL: Final = """
-SELECT shard, seq, version, at_ms, kind, key, command_id, body, meta FROM journal ORDER BY shard, seq
-"""
-
 REMEMBER_MS: Final = 7 * 86_400_000
 """For this long a command id has one effect (promise 3)."""
 
@@ -93,7 +89,7 @@ class History:
         self._effects: dict[tuple[str, str, bytes], int] = {}
 
     def take(self, row: Any) -> None:
-        """The next row of :data:`READ_JOURNAL`."""
+        """The next row of ``records.READ_JOURNAL``."""
         shard, seq, _, _, kind, key = row[:6]
         if shard != self._shard:
             self.close()
@@ -121,6 +117,10 @@ class History:
         self._apply(entity, record)
         for witness in self._witnesses:
             witness.after(entity, record, self._entities)
+
+    def entity(self, kind: str, key: str) -> Entity | None:
+        """An entity of the shard that is being read, as of the last record."""
+        return self._entities.get((kind, key))
 
     def close(self) -> None:
         """The shard has ended: check its head, and every entity as a whole."""

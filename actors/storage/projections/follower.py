@@ -136,6 +136,10 @@ class Follower:
         self.counters.rows += followed
         return followed
 
+    async def follow(self, group: str, runs: list[Run]) -> int:
+        """Follow records that were read elsewhere (the archive); answers how many. The positions must stand right before them."""
+        return await self._run(self._apply, group, runs)
+
     async def lag(self) -> dict[str, tuple[int, float]]:
         """By group: how many records are not yet followed, and how old the oldest of them is, in seconds."""
         found = {}

@@ -1,5 +1,6 @@
-"""Reading what lies between a group's positions and the heads, of all shards in one statement."""
+"""Reading what lies between a group's positions and the heads: of all shards in one statement, or from the archive."""
 
+from collections.abc import Iterator, Set
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.storage.projections.projection import Fact
+from actors.storage.upkeep.record import Record
 
 ROWS_MAX: Final = 4000
 """Records of one step: two megabytes at most in practice, a fifth of a second of work."""
@@ -76,3 +78,12 @@ def _run_of(shard: int, rows: list[Any]) -> Run:
         bodies.append(body)
         due += 1
     return Run(shard=shard, after=after, facts=facts, bodies=bodies, broken="" if due > until else f"record {due} is not in the journal")
+
+
+def runs_of_archive(shard: int, records: list[Record], kinds: Set[str]) -> Iterator[Run]:
+    """Consecutive records of a file of the archive, in steps; bodies are kept where the kind is among ``kinds``."""
+    for start in range(0, len(records), ROWS_MAX):
+        some = records[start : start + ROWS_MAX]
+        facts = [Fact(shard=shard, seq=record[0], at_ms=record[2], kind=record[4], key=record[5]) for record in some]
+        bodies = [record[7] if record[4] in kinds else None for record in some]
+        yield Run(shard=shard, after=some[0][0] - 1, facts=facts, bodies=bodies)

@@ -1,16 +1,23 @@
-"""Rebuilding a group of projections: beside, from the first record, and then swapped in, while everything is served on."""
+"""Rebuilding a group of projections: beside, from the first record, and then swapped in, while everything is served on.
+
+The first record may have left the table: what was pruned is read from the archive, the rest from the journal.
+"""
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 import structlog
 
 from actors.storage.connect import CONNECT_TIMEOUT_S
-from actors.storage.projections.follower import Follower
-from actors.storage.projections.groups import GROUPS, Group
-from actors.storage.projections.reading import ROWS_MAX
+from actors.storage.projections.follower import BEGIN_POSITIONS, Follower
+from actors.storage.projections.groups import GROUPS, Group, kinds_of
+from actors.storage.projections.reading import ROWS_MAX, runs_of_archive
+from actors.storage.upkeep.lake import FileDamaged, Lake
+from actors.storage.upkeep.listing import list_files, pruned_seqs
+from actors.storage.upkeep.pruning import LOCK_PRUNE
 
 log = structlog.get_logger("stampede.projections")
 
@@ -49,12 +56,13 @@ class RebuildFailed(Exception):
     """The new tables could not be filled or put in place; the old ones are in use as before. The message says why."""
 
 
-async def rebuild(url: str, name: str, groups: Mapping[str, Group] = GROUPS) -> int:
+async def rebuild(url: str, name: str, groups: Mapping[str, Group] = GROUPS, *, lake: Path | None = None) -> int:
     """Fill the tables of a group anew and put them in place; answers how many records were followed.
 
-    Readers wait a moment at the swap, and never see a table that is not whole. Stops of the group
-    are forgotten: a rebuild that comes to the end has met no such record. RebuildFailed when it meets
-    one, when another rebuild runs, or when readers hold the tables for too long.
+    lake: where the archive is; it is needed once a shard was pruned. Readers wait a moment at the swap,
+    and never see a table that is not whole. Stops of the group are forgotten: a rebuild that comes to the
+    end has met no such record. RebuildFailed when it meets one, when another rebuild runs, when a file of
+    the archive is missing or altered, or when readers hold the tables for too long.
     """
     beside, schema = f"{name}@rebuild", f"rebuild_{name}"
     connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "stampede rebuild"})
@@ -63,7 +71,8 @@ async def rebuild(url: str, name: str, groups: Mapping[str, Group] = GROUPS) -> 
         if not await connection.fetchval(LOCK_REBUILD, name):
             raise RebuildFailed(f"{name} is being rebuilt already")
         await _begin(connection, beside, schema, _tables(groups[name]))
-        followed = await _catch_up(connection, follower, beside, _tables(groups[name]), schema)
+        followed = await _from_archive(connection, follower, beside, groups[name], lake)
+        followed += await _catch_up(connection, follower, beside, _tables(groups[name]), schema)
         for _ in range(SWAP_TRIES_MAX):
             try:
                 followed += await _swap(connection, follower, name, beside, schema, groups[name])
@@ -95,6 +104,35 @@ async def _begin(connection: Any, beside: str, schema: str, tables: list[str]) -
                 await connection.execute(f"ALTER TABLE {schema}.{table} SET ({options})")
         await connection.execute(FORGET_POSITIONS, beside)
         await connection.execute(FORGET_STOPS, beside)
+        # Whoever prunes from now on sees that everything is still to be read.
+        await connection.execute(LOCK_PRUNE)
+        await connection.execute(BEGIN_POSITIONS, beside)
+
+
+async def _from_archive(connection: Any, follower: Follower, beside: str, group: Group, lake: Path | None) -> int:
+    """Follow the files of every shard that was pruned, up to where the journal begins or further."""
+    pruned, files, kinds = await pruned_seqs(connection), await list_files(connection), set(kinds_of(group))
+    if pruned and lake is None:
+        raise RebuildFailed("the first records are in the archive alone: say where it is")
+    total = 0
+    for shard, until in pruned.items():
+        for file in files.get(shard, ()):
+            if file.first_seq > until:
+                break
+            try:
+                records = Lake(lake or Path()).read(file)
+            except FileDamaged as damaged:
+                raise RebuildFailed(f"the archive: {damaged}") from damaged
+            for run in runs_of_archive(shard, records, kinds):
+                total += await follower.follow(beside, [run])
+            await _refuse_stopped(connection, beside)
+    return total
+
+
+async def _refuse_stopped(connection: Any, beside: str) -> None:
+    stop = await connection.fetchrow(FIRST_STOP, beside)
+    if stop is not None:
+        raise RebuildFailed(f"record {stop['seq']} of shard {stop['shard']}: {stop['reason']}")
 
 
 async def _catch_up(connection: Any, follower: Follower, beside: str, tables: list[str], schema: str) -> int:
@@ -110,9 +148,7 @@ async def _catch_up(connection: Any, follower: Follower, beside: str, tables: li
 
 async def _step(connection: Any, follower: Follower, beside: str) -> int:
     followed = await follower.step()
-    stop = await connection.fetchrow(FIRST_STOP, beside)
-    if stop is not None:
-        raise RebuildFailed(f"record {stop['seq']} of shard {stop['shard']}: {stop['reason']}")
+    await _refuse_stopped(connection, beside)
     return followed
 
 
