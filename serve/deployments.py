@@ -22,6 +22,7 @@ from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
 from actors.storage.connect import open_pool
 from actors.storage.facts import PostgresFacts
+from actors.storage.probe import Probe
 from actors.storage.projections.follower import Follower
 from schemas.settings import Settings
 from serve.application import Application, build
@@ -48,6 +49,7 @@ class _Storefront:
         self._keeper: Any = None
         self._app: Application | None = None
         self._pool: Any = None
+        self._probe: Probe | None = None
         self._redis: Any = None
         self._clock = DatabaseClock()
         self._syncing: asyncio.Task[None] | None = None
@@ -72,6 +74,7 @@ class _Storefront:
         assert settings.database_url is not None
         cluster = await meet_cluster(settings, self._clock)
         self._pool = await open_pool(settings.database_url, size=8)
+        self._probe = Probe(settings.database_url)
         if settings.redis_url:
             self._redis = redis_client.from_url(settings.redis_url, socket_timeout=1.0, socket_connect_timeout=0.5)
         sharding = Sharding(cluster.hash_secret, cluster.shard_count)
@@ -84,6 +87,7 @@ class _Storefront:
             directory=directory,
             facts=PostgresFacts(self._pool),
             pool=self._pool,
+            probe=self._probe,
             gateway=gateway_of(settings),
             token_keys=SigningKeys(current=1, keys={1: cluster.token_key}),
             ticket_keys=SigningKeys(current=1, keys={1: cluster.ticket_key}),
@@ -122,6 +126,8 @@ class _Storefront:
             self._keeper.close()
         if self._redis is not None:
             await self._redis.aclose()
+        if self._probe is not None:
+            await self._probe.close()
         if self._pool is not None:
             self._pool.terminate()
 

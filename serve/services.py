@@ -12,6 +12,7 @@ from actors.ports.clock import Clock
 from actors.ports.payments import PaymentGateway
 from actors.ports.peers import FactSource
 from actors.ports.transport import Directory
+from actors.storage.probe import Probe
 from schemas.settings import Settings
 from serve.counters import HttpCounters
 
@@ -22,7 +23,8 @@ async def _none() -> str:
 
 @dataclass(slots=True, kw_only=True, frozen=True)
 class Services:
-    """pool: an asyncpg pool, for tables. redis: a ``redis.asyncio`` client or None; it only makes news faster.
+    """pool: an asyncpg pool, for tables. probe: whether the database answers, without the pool.
+    redis: a ``redis.asyncio`` client or None; it only makes news faster.
 
     facts: prices, sales, coupons. directory: which shards have an owner, for readiness.
     host_metrics: further lines for ``/metrics``.
@@ -34,6 +36,7 @@ class Services:
     directory: Directory
     facts: FactSource
     pool: Any
+    probe: Probe
     gateway: PaymentGateway
     token_keys: SigningKeys
     ticket_keys: SigningKeys

@@ -16,6 +16,7 @@ class Counters:
         self.batch_commands_max = 0
         self.fenced = 0
         self.unknown = 0
+        self.storage_full = 0
         self.takeovers = 0
         self.activations = 0
         self.passivations = 0

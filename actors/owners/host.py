@@ -27,7 +27,7 @@ from actors.owners.loading import Loading
 from actors.owners.outbox import Outbox
 from actors.owners.turns import Incoming, NeedsLoading, Turns
 from actors.ports.clock import Clock
-from actors.ports.journal import Journal, ShardMeta, Snapshot, StorageUnknown
+from actors.ports.journal import Journal, ShardMeta, Snapshot, StorageFull, StorageUnknown
 from actors.ports.peers import Effects, FactSource, Peers
 from schemas.envelope import Answer
 
@@ -39,6 +39,9 @@ IDLE_MS: Final = 30_000
 
 SNAPSHOT_BYTES_PER_RECORD: Final = 64
 """What snapshots may add to the journal's own bytes, roughly a quarter."""
+
+FULL_MS: Final = 500
+"""So long nobody writes after the database said that its disk is full."""
 
 STALLED_MS: Final = 1000
 """Past this the database counts as away."""
@@ -68,6 +71,7 @@ class Host:
         self.lease_until_ms = 0.0
         self.lost: Callable[[list[Shard]], None] = lambda shards: None
         self.storage_down_since_ms = 0.0
+        self.full_until_ms = 0.0
         self.closed = False
         self.facts = FactCache(facts, clock, limits)
         self.turns = Turns(clock, self, self.facts.get, self.counters)
@@ -98,9 +102,10 @@ class Host:
         self.kick()
 
     def _is_stalled(self) -> bool:
-        """True when a flush has not been answered for a second: whoever comes now is told so, not queued."""
+        """True when a flush has not been answered for a second, or the disk was full a moment ago: whoever comes now is told so."""
         flying = self.turns.flying
-        return flying is not None and self.clock.monotonic_ms() - flying.started_ms > STALLED_MS
+        now_ms = self.clock.monotonic_ms()
+        return now_ms < self.full_until_ms or (flying is not None and now_ms - flying.started_ms > STALLED_MS)
 
     def enter(self, call: Incoming) -> None:
         """One command: into the open batch, or the queue while that is full."""
@@ -197,7 +202,7 @@ class Host:
         except (StorageUnknown, TimeoutError) as error:
             self.counters.unknown += 1
             log.warning("flush_unknown", host=self.name, rows=len(batch.rows), reason=str(error) or "timed out")
-            self.storage_down_since_ms = self.storage_down_since_ms or self.clock.monotonic_ms()
+            self._note_storage_down(isinstance(error, StorageFull))
             self._discard(batch, "outcome_unknown")
             return
         except Exception:
@@ -210,6 +215,14 @@ class Host:
             self._discard(batch, "moved")
             return
         self._committed(batch)
+
+    def _note_storage_down(self, full: bool) -> None:
+        now_ms = self.clock.monotonic_ms()
+        self.storage_down_since_ms = self.storage_down_since_ms or now_ms
+        if full:
+            # It reads and does not write: commands are refused, and once in a while one is let through to see.
+            self.counters.storage_full += 1
+            self.full_until_ms = now_ms + FULL_MS
 
     def _committed(self, batch: Batch) -> None:
         self.storage_down_since_ms = 0.0
@@ -304,6 +317,17 @@ class Host:
         shard.serving = False
         if shard.head + 1 == shard.next_seq:
             self.drop(shard)
+
+    def forget_everything(self) -> None:
+        """The database is another one (a failover, a restored backup): what is in memory may be more than it holds.
+        Every shard is taken anew and read. A batch that flies is answered by its own connection, which led to the old one."""
+        shards = list(self.shards.values())
+        self.facts.forget()
+        for shard in shards:
+            self.drop(shard)
+            self._answer_waiters(shard, "moved")
+        self._discard(self.turns.open_batch, "moved")
+        self.lost(shards)
 
     async def hand_over(self, shard: Shard) -> None:
         """Stop, flush, snapshot: after this the shard may be released. Open sagas go along; they are not waited for."""

@@ -17,6 +17,10 @@ class StorageUnknown(Exception):
         self.reason = reason
 
 
+class StorageFull(StorageUnknown):
+    """The database answers and cannot write: its disk is full, or fails."""
+
+
 class Row(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One record: what one turn of one entity changed. ``(shard, seq)`` is unique and has no gaps.
 

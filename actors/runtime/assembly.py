@@ -26,7 +26,7 @@ from actors.runtime.heartbeat import BEAT_S, Pulse
 from actors.runtime.memory import ProcessMemory, host_bytes
 from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
-from actors.storage.connect import CONNECT_TIMEOUT_S, check_durable, open_pool
+from actors.storage.connect import CONNECT_TIMEOUT_S, Identity, check_durable, open_pool
 from actors.storage.facts import PostgresFacts
 from actors.storage.journal import PostgresJournal
 from actors.storage.migrate import Cluster, found_cluster
@@ -61,8 +61,9 @@ class HostProcess:
         self._transport = transport
         self._exit = leave
         self._clock = DatabaseClock()
-        self._board = PostgresBoard(settings.database_url, name, node=node, lease_ms=settings.lease_ms)
-        self._journal = PostgresJournal(settings.database_url, name)
+        identity = Identity(lambda: self.host.forget_everything())
+        self._board = PostgresBoard(settings.database_url, name, node=node, lease_ms=settings.lease_ms, identity=identity)
+        self._journal = PostgresJournal(settings.database_url, name, identity=identity)
         self._pool: Any = None
         self._gateway = gateway_of(settings)
         self._pulse: Pulse | None = None

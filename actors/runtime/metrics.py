@@ -26,8 +26,8 @@ GAUGES: Final = {
     "memory_pressure": "0: none; 1: idle entities are dropped early; 2: new commands are told busy; 3: the host starts anew",
 }
 COUNTERS: Final = (
-    "commands", "turns", "records", "flushes", "flush_ms_total", "fenced", "unknown", "takeovers", "activations", "passivations",
-    "snapshots", "sends", "send_retries", "poisoned", "plans_direct", "plans_staged",
+    "commands", "turns", "records", "flushes", "flush_ms_total", "fenced", "unknown", "storage_full", "takeovers", "activations",
+    "passivations", "snapshots", "sends", "send_retries", "poisoned", "plans_direct", "plans_staged",
 )  # fmt: skip
 
 

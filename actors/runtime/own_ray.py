@@ -15,6 +15,9 @@ LOOPBACK: Final = "127.0.0.1"
 OBJECT_STORE_BYTES: Final = 96 * 1024 * 1024
 """Envelopes stay below 100 KB and never enter the object store; Ray wants at least 75 MB."""
 
+NEEDED: Final = ("gcs_server", "raylet")
+"""Ray starts neither of them again, and the node is of no use without them."""
+
 
 class _Node(Node):
     def start_api_server(self, **_: Any) -> None:
@@ -38,6 +41,12 @@ def start_node(directory: Path, *, gcs_address: str | None = None) -> Any:
         # Two nodes of one machine would want the same ports.
         options |= {"node_manager_port": 0, "dashboard_agent_listen_port": None}
     return _Node(RayParams(**options), head=gcs_address is None, shutdown_at_exit=False, spawn_reaper=True)
+
+
+def ended_process(node: Any) -> str:
+    """The kind of a process of the node that has ended by itself; empty when there is none."""
+    kinds: dict[str, list[Any]] = node.all_processes
+    return next((kind for kind, found in kinds.items() if kind in NEEDED and any(item.process.poll() is not None for item in found)), "")
 
 
 def end_node(node: Any) -> None:

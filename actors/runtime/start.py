@@ -11,7 +11,7 @@ import ray
 from actors.runtime.config import short_directory, write_config
 from actors.runtime.coordinator import Coordinator
 from actors.runtime.options import COORDINATOR, NAMESPACE
-from actors.runtime.own_ray import end_node, start_node
+from actors.runtime.own_ray import end_node, ended_process, start_node
 from schemas.settings import Settings
 
 TRIES: Final = 3
@@ -26,6 +26,10 @@ class RunningRay:
 
     def __init__(self, node: Any = None) -> None:
         self.node = node
+
+    def ended(self) -> str:
+        """The process of our own node without which Ray does not go on, if one has ended; empty while all live, or on a joined cluster."""
+        return ended_process(self.node) if self.node is not None else ""
 
     def stop(self) -> None:
         """Leave; a Ray that was started here ends, a cluster that was joined goes on."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.ports.journal import HostLease, Ownership
-from actors.storage.connect import Link
+from actors.storage.connect import Identity, Link
 
 JOIN: Final = """
 INSERT INTO host_lease (host, address, node, pid, until) VALUES ($1, $2, $3, $4, clock_timestamp() + $5::int * interval '1 ms')
@@ -60,9 +60,9 @@ ROUTES: Final = "SELECT shard, host FROM shard_owner WHERE host <> ''"
 class PostgresBoard:
     """The board on connections of its own: a lease is renewed however busy the flushes are."""
 
-    def __init__(self, url: str, name: str, *, node: str = "", lease_ms: int = 5000) -> None:
-        self._leases = Link(url, f"{name} lease")
-        self._rows = Link(url, f"{name} board")
+    def __init__(self, url: str, name: str, *, node: str = "", lease_ms: int = 5000, identity: Identity | None = None) -> None:
+        self._leases = Link(url, f"{name} lease", identity=identity)
+        self._rows = Link(url, f"{name} board", identity=identity)
         self._lock = asyncio.Lock()
         self._node = node
         self._lease_ms = lease_ms

@@ -5,8 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import asyncpg
+import structlog
 
-from actors.ports.journal import StorageUnknown
+from actors.ports.journal import StorageFull, StorageUnknown
+
+log = structlog.get_logger("stampede.storage")
 
 T = TypeVar("T")
 
@@ -14,6 +17,16 @@ CONNECT_TIMEOUT_S: Final = 3.0
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a table's reader waits for a free connection and the answer together; asyncpg alone would wait for ever."""
 REQUIRED_ON: Final = ("fsync", "full_page_writes", "synchronous_commit")
+STANDBYS: Final = """
+SELECT application_name, sync_state FROM pg_stat_replication WHERE state IN ('streaming', 'catchup') ORDER BY application_name"""
+IDENTITY: Final = """
+SELECT system_identifier || ':' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) FROM pg_control_system()"""
+"""The cluster's own number, and its timeline, which every failover and every recovery to a point in time raises."""
+
+FULL: Final = (asyncpg.DiskFullError, asyncpg.PostgresIOError)
+FULL_WORDS: Final = ("could not extend file", "could not write")
+"""A limit on the size of files has no code of its own."""
+
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, TimeoutError)
 """What a broken, slow or restarting server raises. Syntax errors are among PostgresError: a test PREPAREs every statement.
 InternalClientError is what asyncpg says when the server's last word arrived between two of our statements."""
@@ -43,27 +56,60 @@ async def check_durable(connection: Any) -> None:
             raise UnsafeDatabase(f"PostgreSQL has {name} = {value}: an acknowledged order could be lost. Set {name} = on and start again.")
 
 
+async def unsafe_standby(connection: Any) -> str:
+    """The name of a standby to which a failover would lose acknowledged commits; empty when commits wait for one, or none is there."""
+    rows = await connection.fetch(STANDBYS)
+    waits = await connection.fetchval("SELECT current_setting('synchronous_commit')") != "local"
+    if not rows or (waits and any(row["sync_state"] in ("sync", "quorum") for row in rows)):
+        return ""
+    return str(rows[0]["application_name"] or "standby")
+
+
+class Identity:
+    """Which database this process talks to. After a failover, or a backup that was restored, the same address leads to another one."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._known = ""
+
+    async def check(self, connection: Any) -> None:
+        """Called with every new connection, before it is used. StorageUnknown when it leads to another database than the last one."""
+        found = await connection.fetchval(IDENTITY)
+        before, self._known = self._known, found
+        if before and before != found:
+            log.error("database_is_another_one", before=before, now=found)
+            self._changed()
+            raise StorageUnknown(f"the database is another one: {found}, before {before}")
+
+
 class Link:
     """One connection of one's own, reopened when it breaks. Not for two statements at once."""
 
-    def __init__(self, url: str, name: str, settings: Mapping[str, str] = {}) -> None:
+    def __init__(self, url: str, name: str, settings: Mapping[str, str] = {}, identity: Identity | None = None) -> None:
         self._url = url
+        self._identity = identity
         self._settings = {"idle_in_transaction_session_timeout": "1000", "application_name": f"stampede {name}", **settings}
         self._connection: Any = None
 
     async def run(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Do something with the connection. StorageUnknown when the server was lost: it may have happened."""
+        """Do something with the connection. StorageUnknown when the server was lost: it may have happened; StorageFull of that kind."""
         try:
-            if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S, server_settings=self._settings)
-            return await work(self._connection)
+            return await work(await self._connected())
         except LOST as error:
             self.terminate()
-            raise StorageUnknown(f"{type(error).__name__}: {error}") from error
+            kind = StorageFull if is_full(error) else StorageUnknown
+            raise kind(f"{type(error).__name__}: {error}") from error
         except BaseException:
             # Cancelled in the middle: the connection's state is not known.
             self.terminate()
             raise
+
+    async def _connected(self) -> Any:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S, server_settings=self._settings)
+            if self._identity is not None:
+                await self._identity.check(self._connection)
+        return self._connection
 
     def terminate(self) -> None:
         """Drop the connection without waiting."""
@@ -76,6 +122,11 @@ class Link:
         if self._connection is not None and not self._connection.is_closed():
             await self._connection.close(timeout=1)
         self._connection = None
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the server says that it cannot write."""
+    return isinstance(error, FULL) or (isinstance(error, asyncpg.PostgresError) and any(word in str(error) for word in FULL_WORDS))
 
 
 async def known(work: Awaitable[T]) -> T:

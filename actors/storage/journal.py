@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from actors.ports.journal import Fence, Loaded, Recovered, Row, ShardMeta, Snapshot
-from actors.storage.connect import Link
+from actors.storage.connect import Identity, Link
 
 APPEND: Final = """
 WITH fence AS (
@@ -72,10 +72,10 @@ ON CONFLICT (shard) DO UPDATE SET seq = excluded.seq, data = excluded.data WHERE
 class PostgresJournal:
     """One connection for flushes alone, another for everything else, so that a slow read delays no order."""
 
-    def __init__(self, url: str, host: str) -> None:
-        self._flushes = Link(url, f"{host} flush")
-        self._reads = Link(url, f"{host} read")
-        self._saves = Link(url, f"{host} save")
+    def __init__(self, url: str, host: str, *, identity: Identity | None = None) -> None:
+        self._flushes = Link(url, f"{host} flush", identity=identity)
+        self._reads = Link(url, f"{host} read", identity=identity)
+        self._saves = Link(url, f"{host} save", identity=identity)
         self._queues: dict[Link, Any] = {}
 
     async def append(self, fences: list[Fence], rows: list[Row]) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import os
 import signal
 import socket
 import subprocess
@@ -11,13 +12,16 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from rich.console import Console
 
 from schemas.settings import Settings
 from serve.cli.words import say
+
+if TYPE_CHECKING:
+    from actors.runtime.start import RunningRay
 
 READY_S: Final = 60.0
 
@@ -28,40 +32,76 @@ class CannotStart(Exception):
     """Why, and the way out, in one sentence."""
 
 
+class RayEnded(Exception):
+    """Ray ended under a running copy. The text says what is safe, and the way out."""
+
+
+class OwnRay:
+    """The Ray of this run. Once it is lost nothing of it is asked any more: its own words of farewell would wait for its control store."""
+
+    def __init__(self) -> None:
+        self.running: RunningRay | None = None
+        self.lost = False
+
+    def check(self, settings: Settings) -> None:
+        """RayEnded when a process has ended without which Ray does not go on."""
+        from actors.runtime.config import short_directory
+
+        process = self.running.ended() if self.running is not None else ""
+        if process:
+            self.lost = True
+            raise RayEnded(say("ray_ended", process=process, logs=short_directory(settings) / "r" / "session_latest" / "logs"))
+
+    def unless_lost(self, farewell: Callable[[], None]) -> None:
+        """Run it while there is somebody to hear it."""
+        if not self.lost:
+            farewell()
+
+    def clear(self, settings: Settings) -> None:
+        """End what a lost Ray has left running: hosts, replicas, the proxy on our port."""
+        if self.lost:
+            _end_leftovers(settings)
+
+
 def up(settings: Settings) -> int:
     """Start, print the addresses, wait for Ctrl-C or SIGTERM, stop cleanly. Answers the exit code."""
     console = Console(stderr=True, highlight=False)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    ray = OwnRay()
     try:
         with contextlib.ExitStack() as stack:
-            settings = _start(settings, stack, console, stop)
+            settings = _start(settings, stack, console, stop, ray)
             if not stop.is_set():
                 _announce(settings, console)
             while not stop.wait(0.5):
-                continue
+                ray.check(settings)
             console.print("Stopping: requests are finished, shards handed over, servers closed.")
         return 0
     except CannotStart as error:
         console.print(f"[bold red]{error}[/]")
         return 1
+    except RayEnded as error:
+        console.print(f"[bold red]{error}[/]")
+        # What Ray does in this process at its end would wait for a control store that is gone.
+        os._exit(1)
 
 
-def _start(settings: Settings, stack: contextlib.ExitStack, console: Console, stop: threading.Event) -> Settings:
+def _start(settings: Settings, stack: contextlib.ExitStack, console: Console, stop: threading.Event, ray: OwnRay) -> Settings:
     began = time.monotonic()
 
     def tell(text: str) -> None:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}")
 
     steps: list[Callable[[Settings], Settings]] = [
-        lambda current: _take_directory(current, stack),
+        lambda current: _take_directory(current, stack, ray),
         lambda current: _check_ports(current),
         lambda current: _servers(current, stack, tell),
         lambda current: asyncio.run(_prepare_database(current, tell)),
         lambda current: _simulator(current, stack, tell),
-        lambda current: _cluster(current, stack, tell),
-        lambda current: _storefront(current, stack, tell),
+        lambda current: _cluster(current, stack, tell, ray),
+        lambda current: _storefront(current, stack, tell, ray),
         lambda current: asyncio.run(_finish_shop(current, tell)),
     ]
     for step in steps:
@@ -71,7 +111,7 @@ def _start(settings: Settings, stack: contextlib.ExitStack, console: Console, st
     return settings
 
 
-def _take_directory(settings: Settings, stack: contextlib.ExitStack) -> Settings:
+def _take_directory(settings: Settings, stack: contextlib.ExitStack, ray: OwnRay) -> Settings:
     """One copy per data directory. The lock ends with its process, so a crashed run leaves none behind."""
     settings.data_path.mkdir(parents=True, exist_ok=True)
     lock = stack.enter_context((settings.data_path / "up.lock").open("a+"))
@@ -85,6 +125,7 @@ def _take_directory(settings: Settings, stack: contextlib.ExitStack) -> Settings
     _end_keeper(settings)
     _end_leftovers(settings)
     stack.callback(_end_keeper, settings)
+    stack.callback(ray.clear, settings)
     return settings
 
 
@@ -204,7 +245,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
 
 
-def _cluster(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
+def _cluster(settings: Settings, stack: contextlib.ExitStack, tell: Progress, ray: OwnRay) -> Settings:
     from actors.runtime.config import short_directory
     from actors.runtime.environment import prepare_ray
 
@@ -218,21 +259,22 @@ def _cluster(settings: Settings, stack: contextlib.ExitStack, tell: Progress) ->
 
     prepare_environment(settings)
     try:
-        stack.callback(start_ray(settings, tell).stop)
+        ray.running = start_ray(settings, tell)
+        stack.callback(ray.unless_lost, ray.running.stop)
     except RayStartFailed as error:
         raise CannotStart(str(error)) from error
     tell("starting the shard hosts")
-    stack.callback(stop_runtime)
+    stack.callback(ray.unless_lost, stop_runtime)
     start_runtime(settings)
     return settings
 
 
-def _storefront(settings: Settings, stack: contextlib.ExitStack, tell: Progress) -> Settings:
+def _storefront(settings: Settings, stack: contextlib.ExitStack, tell: Progress, ray: OwnRay) -> Settings:
     from actors.runtime.config import FILE, short_directory
     from serve.app import ServeStartFailed, start_serve, stop_serve
 
     tell("starting the storefront")
-    stack.callback(stop_serve)
+    stack.callback(ray.unless_lost, stop_serve)
     try:
         start_serve(settings, str(settings.data_path / FILE))
     except ServeStartFailed as error:

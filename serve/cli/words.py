@@ -41,6 +41,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "o_limit_minutes": ("Minutes after which an open saga is an error.", "未完成流程超过多少分钟即视为错误。"),
     # progress and results
     "migrated": ("applied {name}", "已应用 {name}"),
+    "standby": (
+        "PostgreSQL has an asynchronous standby ({name}): a failover to it could lose acknowledged orders. Set synchronous_standby_names.",
+        "PostgreSQL 配有异步备库({name}):切换到该备库可能丢失已确认的订单。请设置 synchronous_standby_names。",
+    ),
     "nothing_to_migrate": ("Nothing to do: the schema is up to date.", "无需操作:数据库结构已是最新。"),
     "shop_there": ("There is a shop already; nothing was loaded.", "商城已有数据,未载入任何内容。"),
     "shop_loaded": ("Loaded the {shop} shop: {count} products.", "已载入 {shop} 商城:{count} 件商品。"),
@@ -77,6 +81,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "database_away": (
         "PostgreSQL cannot be reached ({reason}). Check STAMPEDE_DATABASE_URL, or start a copy with: stampede up",
         "无法连接 PostgreSQL({reason})。请检查 STAMPEDE_DATABASE_URL,或执行 stampede up 启动实例。",
+    ),
+    "ray_ended": (
+        "Ray has ended ({process}). What was acknowledged is safe in PostgreSQL. Start again with: stampede up. Ray's logs are in {logs}.",
+        "Ray 已退出({process})。已确认的数据均安全保存在 PostgreSQL 中。请重新执行:stampede up。Ray 日志位于 {logs}。",
     ),
     "not_migrated": ("The database has no schema of ours yet. Run: stampede migrate", "数据库尚未建表。请执行:stampede migrate"),
     "setting_wrong": ("A setting cannot be used: {reason}", "设置无效:{reason}"),

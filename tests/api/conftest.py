@@ -31,6 +31,7 @@ from actors.storage.connect import open_pool
 from actors.storage.embedded import EmbeddedPostgres
 from actors.storage.facts import PostgresFacts
 from actors.storage.migrate import migrate
+from actors.storage.probe import Probe
 from actors.testing.memory import MemoryJournal
 from actors.testing.payments import FakeGateway
 from schemas.ids import derived_id
@@ -202,6 +203,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS) -> Asyn
     transport = _Transport()
     client = Client(sharding, transport, journal, clock, random.Random(1))
     pool = await open_pool(database_url, size=4)
+    probe = Probe(database_url)
     gateway = FakeGateway(clock, random.Random(2))
     facts = PostgresFacts(pool)
     host = Host("h0", sharding, journal, facts, ClientPeers(client, clock), GatewayEffects(gateway), clock, Limits())
@@ -212,7 +214,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS) -> Asyn
         await asyncio.sleep(0)
         await placement.look()
     services = Services(
-        settings=settings, clock=clock, client=client, directory=journal, facts=facts, pool=pool, gateway=gateway,
+        settings=settings, clock=clock, client=client, directory=journal, facts=facts, pool=pool, probe=probe, gateway=gateway,
         token_keys=KEYS, ticket_keys=TICKET_KEYS,
     )  # fmt: skip
     application = build(services)
@@ -221,6 +223,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS) -> Asyn
     for task in work:
         task.cancel()
     await asyncio.gather(*work, return_exceptions=True)
+    await probe.close()
     await pool.close()
 
 

@@ -193,9 +193,9 @@ class Doors:
 class Shop:
     """Two hosts, a client, a gateway, and a follower that is stepped by hand."""
 
-    def __init__(self, url: str, sharding: Sharding, clock: DatabaseClock, host_url: str = "") -> None:
+    def __init__(self, url: str, sharding: Sharding, clock: DatabaseClock, host_url: str = "", guarded: bool = True) -> None:
         self.url, self.sharding, self.clock = url, sharding, clock
-        self.host_url = host_url or url
+        self.host_url, self.guarded = host_url or url, guarded
         self.gateway, self.doors = Gateway(), Doors()
         self.client_board = PostgresBoard(url, "client")
         self.client = Client(sharding, self.doors, self.client_board, clock)
@@ -208,7 +208,7 @@ class Shop:
     async def start(self, hosts: int = 2) -> None:
         for number in range(hosts):
             name = f"h{number}"
-            identity = Identity(lambda number=number: self.hosts[number].forget_everything())
+            identity = Identity(lambda number=number: self.hosts[number].forget_everything()) if self.guarded else None
             board = PostgresBoard(self.host_url, name, node="n", identity=identity)
             journal = PostgresJournal(self.host_url, name, identity=identity)
             await board.join(name, name)
@@ -279,12 +279,12 @@ class Shop:
 
 
 @contextlib.asynccontextmanager
-async def _open_shop(url: str, connection: Any, host_url: str = "") -> AsyncIterator[Shop]:
-    """``host_url``: how the hosts reach the database, where that is not how everybody else does."""
+async def _open_shop(url: str, connection: Any, host_url: str = "", *, guarded: bool = True) -> AsyncIterator[Shop]:
+    """``host_url``: how the hosts reach the database, where that is not how everybody else does. ``guarded``: they know it again."""
     cluster = await found_cluster(connection, SHARDS)
     clock = DatabaseClock()
     await clock.sync(connection)
-    shop = Shop(url, Sharding(cluster.hash_secret, cluster.shard_count), clock, host_url)
+    shop = Shop(url, Sharding(cluster.hash_secret, cluster.shard_count), clock, host_url, guarded)
     await shop.start()
     try:
         yield shop
