@@ -38,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # the entity runtime
     shard_count: int = 256
+    pools: str = ""
+    """Kinds with shards and hosts of their own, as ``goods=stock,quota,admission:64; ...``. Fixed when a database is founded."""
+    host_pools: str = ""
+    """Which pools each host of this node serves, host by host, as ``goods; main; main``. A host that is not named serves all."""
     lease_ms: int = 5000
     lease_renew_ms: int = 1000
     lease_margin_ms: int = 500

@@ -1,6 +1,7 @@
 """The Serve deployment: one replica is one process that answers on both lanes."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -9,7 +10,6 @@ import structlog
 from ray import serve as ray_serve
 
 from actors.client.client import Client
-from actors.domain.sharding import Sharding
 from actors.domain.signing import SigningKeys
 from actors.runtime.assembly import gateway_of, meet_cluster
 from actors.runtime.collect import tune_garbage_collection
@@ -24,6 +24,7 @@ from actors.storage.connect import open_pool
 from actors.storage.facts import PostgresFacts
 from actors.storage.probe import Probe
 from actors.storage.projections.follower import Follower
+from actors.storage.upkeep.status import journal_metrics
 from schemas.settings import Settings
 from serve.application import Application, build
 from serve.listener import DirectListener
@@ -77,7 +78,7 @@ class _Storefront:
         self._probe = Probe(settings.database_url)
         if settings.redis_url:
             self._redis = redis_client.from_url(settings.redis_url, socket_timeout=1.0, socket_connect_timeout=0.5)
-        sharding = Sharding(cluster.hash_secret, cluster.shard_count)
+        sharding = cluster.sharding()
         directory = PostgresBoard(settings.database_url, "replica")
         transport = SocketTransport(short_directory(settings), RayTransport())
         return Services(
@@ -92,7 +93,7 @@ class _Storefront:
             token_keys=SigningKeys(current=1, keys={1: cluster.token_key}),
             ticket_keys=SigningKeys(current=1, keys={1: cluster.ticket_key}),
             redis=self._redis,
-            host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag).text,
+            host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag, partial(journal_metrics, self._pool)).text,
         )
 
     async def _keep_time(self) -> None:

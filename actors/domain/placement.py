@@ -1,4 +1,22 @@
-"""Where shards should live: evenly, moving as few as possible."""
+"""Where shards should live: evenly, moving as few as possible, and on the hosts that serve their pool."""
+
+from collections.abc import Callable, Mapping
+
+
+def plan_pools(serves: Mapping[str, tuple[str, ...]], current: Mapping[int, str], pool_of: Callable[[int], str]) -> dict[int, str]:
+    """:func:`plan_placement` for each pool by itself.
+
+    serves: the pools of every live host; empty means all. A pool whose hosts are all gone is served by
+    whoever is there: better in the wrong place than nowhere.
+    """
+    pools: dict[str, dict[int, str]] = {}
+    for shard, owner in current.items():
+        pools.setdefault(pool_of(shard), {})[shard] = owner
+    plan: dict[int, str] = {}
+    for name, shards in pools.items():
+        meant = [host for host, served in serves.items() if not served or name in served]
+        plan |= plan_placement(meant or list(serves), shards)
+    return plan
 
 
 def plan_placement(hosts: list[str], current: dict[int, str]) -> dict[int, str]:

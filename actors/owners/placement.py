@@ -5,11 +5,12 @@ commit, because whoever took its shards raised their epoch.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
 
-from actors.domain.placement import plan_placement
+from actors.domain.placement import plan_pools
 from actors.owners.cell import Shard
 from actors.ports.journal import Board, HostLease, Ownership, StorageUnknown
 
@@ -99,8 +100,8 @@ class Placement:
         host.storage_down_since_ms = 0.0
 
     def _targets(self, rows: list[Ownership], leases: list[HostLease]) -> dict[int, str]:
-        live = {lease.host for lease in leases if lease.alive and not lease.draining}
-        planned = plan_placement(sorted(live), {row.shard: row.host for row in rows})
+        live = _live(leases)
+        planned = plan_pools(live, {row.shard: row.host for row in rows}, self._host.sharding.pool)
         return {row.shard: row.target if row.target in live else planned.get(row.shard, "") for row in rows}
 
     def _drop_lost(self, rows: list[Ownership]) -> None:
@@ -130,17 +131,22 @@ class Placement:
 
 
 class Coordinator:
-    """Proposes where shards live. One is enough; two do no harm; none stops nobody."""
+    """Proposes where shards live. One is enough; two do no harm; none stops nobody. ``pool_of``: the pool of a shard."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, pool_of: Callable[[int], str]) -> None:
         self._board = board
+        self._pool_of = pool_of
 
     async def propose(self) -> int:
         """Write a better plan, if there is one; answers how many shards it would move."""
         rows, leases = await self._board.shards(), await self._board.hosts()
-        live = sorted(lease.host for lease in leases if lease.alive and not lease.draining)
-        targets = plan_placement(live, {row.shard: row.host for row in rows})
+        targets = plan_pools(_live(leases), {row.shard: row.host for row in rows}, self._pool_of)
         changed = {row.shard: targets[row.shard] for row in rows if targets and row.target != targets[row.shard]}
         if changed:
             await self._board.propose(changed)
         return len(changed)
+
+
+def _live(leases: list[HostLease]) -> dict[str, tuple[str, ...]]:
+    """The hosts that may be given shards, and the pools they serve."""
+    return {lease.host: lease.pools for lease in leases if lease.alive and not lease.draining}

@@ -94,7 +94,7 @@ class Ownership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostLease(msgspec.Struct, frozen=True, kw_only=True):
-    """One live host, as others see it. ``address`` tells the transport how to reach it."""
+    """One live host, as others see it. ``address`` tells the transport how to reach it; ``pools``: what it serves, empty for all."""
 
     host: str
     address: str
@@ -102,6 +102,7 @@ class HostLease(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     draining: bool
     alive: bool
+    pools: tuple[str, ...] = ()
 
 
 class Journal(Protocol):

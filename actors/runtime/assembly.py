@@ -14,7 +14,7 @@ import structlog
 from actors.adapters.payments.gateway import GatewayEffects
 from actors.adapters.payments.stripe import StripeGateway
 from actors.client.client import Client, ClientPeers
-from actors.domain.sharding import Sharding
+from actors.domain.pools import served_by
 from actors.owners.door import Door
 from actors.owners.host import Host
 from actors.owners.limits import limits_of
@@ -40,13 +40,24 @@ LEFT_FOR_MEMORY: Final = 70
 """The exit code of a host that ends to start anew; Ray starts it again."""
 
 
+def host_name(node_id: str, number: int) -> str:
+    """A host's name: its node and its number there. The same after a restart, so that it claims its shards at once."""
+    return f"host-{node_id[:8]}-{number}"
+
+
+def host_number(name: str) -> int:
+    """Which host of its node it is; 0 for a name that was not made by :func:`host_name`."""
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdigit() else 0
+
+
 async def meet_cluster(settings: Settings, clock: DatabaseClock) -> Cluster:
     """Connect once: the server must be durable, the clock takes its time, the cluster's constants are read."""
     connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_TIMEOUT_S)
     try:
         await check_durable(connection)
         await clock.sync(connection)
-        return await found_cluster(connection, settings.shard_count)
+        return await found_cluster(connection, settings.shard_count, settings.pools)
     finally:
         await connection.close()
 
@@ -76,14 +87,14 @@ class HostProcess:
     async def start(self) -> None:
         """Join the board and begin to serve what is claimed."""
         cluster = await meet_cluster(self._settings, self._clock)
-        sharding = Sharding(cluster.hash_secret, cluster.shard_count)
+        sharding = cluster.sharding()
         peers = ClientPeers(Client(sharding, self._transport, self._board, self._clock, random.Random()), self._clock)
         effects = GatewayEffects(self._gateway)
         self._pool = await open_pool(str(self._settings.database_url), size=2)
         facts = PostgresFacts(self._pool)
         self.host = Host(self.name, sharding, self._journal, facts, peers, effects, self._clock, limits_of(self._settings))
         self.door = Door(self.host)
-        await self._board.join(self.name, self.name)
+        await self._board.join(self.name, self.name, served_by(self._settings.host_pools, host_number(self.name)))
         if self._settings.watchdog_ms:
             self._pulse = Pulse(self._settings.data_path / "pulse", self.name)
             self._run(self._beat(self._pulse))

@@ -10,8 +10,12 @@ import structlog
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.domain.kinds import KINDS
+from actors.domain.pools import parse_pools
+from actors.domain.sharding import Sharding
 from actors.owners.placement import Coordinator as Planner
 from actors.ports.journal import StorageUnknown
+from actors.runtime.assembly import host_name
 from actors.runtime.config import read_config
 from actors.runtime.logs import configure_logs
 from actors.runtime.options import NAMESPACE, SHARD_HOST
@@ -37,7 +41,8 @@ class _Coordinator:
         configure_logs(self._settings)
         assert self._settings.database_url is not None
         self._board = PostgresBoard(self._settings.database_url, "coordinator", lease_ms=self._settings.lease_ms)
-        self._planner = Planner(self._board)
+        pools = parse_pools(self._settings.pools, frozenset(KINDS), self._settings.shard_count)
+        self._planner = Planner(self._board, Sharding(b"", self._settings.shard_count, pools).pool)
         self._follower = Follower(self._settings.database_url)
         self._hosts: dict[str, Any] = {}
         # Begun here and not when told to: a coordinator that Ray starts again is told nothing.
@@ -144,11 +149,6 @@ async def _lasting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except Exception:
             log.exception("coordinator_loop_failed", work=work.__qualname__)
         await asyncio.sleep(LOOK_S)
-
-
-def host_name(node_id: str, index: int) -> str:
-    """A host's name: its node and its number there. The same after a restart, so that it claims its shards at once."""
-    return f"host-{node_id[:8]}-{index}"
 
 
 Coordinator = ray.remote(_Coordinator)

@@ -9,14 +9,15 @@ from actors.ports.journal import HostLease, Ownership
 from actors.storage.connect import Identity, Link
 
 JOIN: Final = """
-INSERT INTO host_lease (host, address, node, pid, until) VALUES ($1, $2, $3, $4, clock_timestamp() + $5::int * interval '1 ms')
-ON CONFLICT (host) DO UPDATE SET address = $2, node = $3, pid = $4, draining = false,
+INSERT INTO host_lease (host, address, node, pid, until, pools)
+VALUES ($1, $2, $3, $4, clock_timestamp() + $5::int * interval '1 ms', $6)
+ON CONFLICT (host) DO UPDATE SET address = $2, node = $3, pid = $4, pools = $6, draining = false,
     until = clock_timestamp() + $5::int * interval '1 ms', started_at = now()
 """
 RENEW: Final = "UPDATE host_lease SET until = clock_timestamp() + $2::int * interval '1 ms' WHERE host = $1 AND pid = $3"
 LEAVE: Final = "DELETE FROM host_lease WHERE host = $1 AND pid = $2"
 HOSTS: Final = """
-SELECT host, address, node, pid, draining, until > clock_timestamp() AS alive FROM host_lease
+SELECT host, address, node, pid, draining, pools, until > clock_timestamp() AS alive FROM host_lease
 WHERE until > clock_timestamp() - interval '1 minute' ORDER BY host
 """
 SHARDS: Final = """
@@ -68,9 +69,9 @@ class PostgresBoard:
         self._lease_ms = lease_ms
         self._dead: set[str] = set()
 
-    async def join(self, host: str, address: str) -> None:
-        """Appear on the board with a fresh lease."""
-        arguments = (host, address, self._node, os.getpid(), self._lease_ms)
+    async def join(self, host: str, address: str, pools: tuple[str, ...] = ()) -> None:
+        """Appear on the board with a fresh lease. pools: those that it serves; none means all."""
+        arguments = (host, address, self._node, os.getpid(), self._lease_ms, pools)
         await self._leases.run(lambda connection: connection.execute(JOIN, *arguments))
 
     async def renew(self, host: str) -> bool:
@@ -90,6 +91,7 @@ class PostgresBoard:
                 node=row["node"],
                 pid=row["pid"],
                 draining=row["draining"],
+                pools=tuple(row["pools"]),
                 alive=row["alive"] and not self._is_gone(row["node"], row["pid"]),
             )
             for row in rows

@@ -25,6 +25,7 @@ class MemoryJournal:
         self.entities: dict[tuple[int, str, str], list[Row]] = {}
         self.leases: dict[str, float] = {}
         self.draining: set[str] = set()
+        self.pools: dict[str, tuple[str, ...]] = {}
 
     # --- journal ----------------------------------------------------------------------------------
 
@@ -91,7 +92,15 @@ class MemoryJournal:
 
     async def hosts(self) -> list[HostLease]:
         return [
-            HostLease(host=host, address=host, node="memory", pid=0, draining=host in self.draining, alive=self.alive(host))
+            HostLease(
+                host=host,
+                address=host,
+                node="memory",
+                pid=0,
+                draining=host in self.draining,
+                alive=self.alive(host),
+                pools=self.pools.get(host, ()),
+            )
             for host in sorted(self.leases)
         ]
 

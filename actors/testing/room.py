@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from actors.client.client import Client, ClientPeers
 from actors.domain.kinds import encoder
+from actors.domain.pools import Pool
 from actors.domain.sharding import Sharding
 from actors.owners.door import Door
 from actors.owners.host import Host
@@ -106,13 +107,21 @@ class ShopFacts:
 class Room:
     """Hosts, their journal, and a client. Must be made inside a scene."""
 
-    def __init__(self, *, hosts: int = 1, shards: int = 4, limits: Limits | None = None, facts: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        hosts: int = 1,
+        shards: int = 4,
+        limits: Limits | None = None,
+        facts: dict[str, Any] | None = None,
+        pools: tuple[Pool, ...] = (),
+    ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimLoop)
         self.loop = loop
         self.clock = WorldClock(loop)
         self.journal = StubbornJournal(self.clock, shards)
-        self.sharding = Sharding(b"room", shards)
+        self.sharding = Sharding(b"room", shards, pools)
         self.limits = limits or Limits()
         self.doors: dict[str, Door] = {}
         self.lost_replies = 0

@@ -158,7 +158,7 @@ class World:
             )
             for place in ("web0", "web1")
         ]
-        self.coordinator = Coordinator(StoreLine(self.store, "coordinator"))
+        self.coordinator = Coordinator(StoreLine(self.store, "coordinator"), self.sharding.pool)
 
     def find(self, host: str) -> Process | None:
         """The process behind a host's name."""

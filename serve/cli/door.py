@@ -110,7 +110,6 @@ async def open_connection(settings: Settings) -> AsyncIterator[Any]:
 async def open_client(settings: Settings) -> AsyncIterator["Client"]:
     """The door to the owners: by socket on their machine, else by Ray. Trouble as :func:`open_connection`, and ``setting_wrong``."""
     from actors.client.client import Client
-    from actors.domain.sharding import Sharding
     from actors.runtime.joining import JoiningTransport
     from actors.runtime.socket_transport import SocketTransport
     from actors.storage.board import PostgresBoard
@@ -121,13 +120,13 @@ async def open_client(settings: Settings) -> AsyncIterator["Client"]:
     async with open_connection(settings) as connection:
         await clock.sync(connection)
         try:
-            cluster = await found_cluster(connection, settings.shard_count)
+            cluster = await found_cluster(connection, settings.shard_count, settings.pools)
         except ValueError as error:
             raise Trouble("setting_wrong", reason=error) from error
     board = PostgresBoard(str(settings.database_url), "cli")
     transport = SocketTransport(short_directory(settings), JoiningTransport())
     try:
-        yield Client(Sharding(cluster.hash_secret, cluster.shard_count), transport, board, clock)
+        yield Client(cluster.sharding(), transport, board, clock)
     finally:
         transport.close()
         await board.close()

@@ -25,7 +25,7 @@ async def _migrate(settings: Settings) -> list[str]:
             if standby := await unsafe_standby(connection):
                 print(say("standby", name=standby), file=sys.stderr)
             names = await apply(connection)
-            await found_cluster(connection, settings.shard_count)
+            await found_cluster(connection, settings.shard_count, settings.pools)
         except (UnsafeDatabase, ValueError) as error:
             raise Trouble("setting_wrong", reason=error) from error
     return names

@@ -31,7 +31,6 @@ def seed_shop(settings: Settings, shop: str, progress: Progress) -> int | None:
 
 
 async def _seed_shop(settings: Settings, name: str, progress: Progress, *, with_quotas: bool) -> int | None:
-    from actors.domain.sharding import Sharding
     from actors.storage.migrate import found_cluster, migrate
     from actors.storage.seed import demo_shop, small_shop
     from actors.storage.shop import NotEmpty, configure_quotas, load_shop
@@ -40,12 +39,12 @@ async def _seed_shop(settings: Settings, name: str, progress: Progress, *, with_
         for applied in await migrate(connection):
             progress(say("migrated", name=applied))
         try:
-            cluster = await found_cluster(connection, settings.shard_count)
+            cluster = await found_cluster(connection, settings.shard_count, settings.pools)
         except ValueError as error:
             raise Trouble("setting_wrong", reason=error) from error
         shop = demo_shop() if name == "demo" else small_shop(1)
         try:
-            count = await load_shop(connection, Sharding(cluster.hash_secret, cluster.shard_count), shop, progress)
+            count = await load_shop(connection, cluster.sharding(), shop, progress)
         except NotEmpty:
             return None
     if with_quotas:
@@ -73,7 +72,7 @@ async def _seed_users(settings: Settings, count: int, tokens: Path, hours: float
     async with open_connection(settings) as connection:
         await add_accounts(connection, users)
         progress(say("accounts", count=count))
-        cluster = await found_cluster(connection, settings.shard_count)
+        cluster = await found_cluster(connection, settings.shard_count, settings.pools)
     keys = SigningKeys(current=1, keys={1: cluster.token_key})
     lifetime_ms = max(round(hours * 3600), settings.access_token_s) * 1000
     async with open_client(settings) as client:

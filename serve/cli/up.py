@@ -181,7 +181,6 @@ def _servers(settings: Settings, stack: contextlib.ExitStack, tell: Progress) ->
 async def _prepare_database(settings: Settings, tell: Progress) -> Settings:
     import asyncpg
 
-    from actors.domain.sharding import Sharding
     from actors.storage.connect import LOST, UnsafeDatabase, check_durable, unsafe_standby
     from actors.storage.migrate import found_cluster, migrate
     from actors.storage.seed import demo_shop, small_shop
@@ -197,11 +196,11 @@ async def _prepare_database(settings: Settings, tell: Progress) -> Settings:
             tell(say("standby", name=standby))
         for name in await migrate(connection):
             tell(f"migrated {name}")
-        cluster = await found_cluster(connection, settings.shard_count)
+        cluster = await found_cluster(connection, settings.shard_count, settings.pools)
         if settings.shop != "none" and await is_empty(connection):
             tell(f"loading the {settings.shop} shop")
             shop = demo_shop() if settings.shop == "demo" else small_shop(1)
-            await load_shop(connection, Sharding(cluster.hash_secret, cluster.shard_count), shop, tell)
+            await load_shop(connection, cluster.sharding(), shop, tell)
     except (UnsafeDatabase, ValueError) as error:
         raise CannotStart(str(error)) from error
     finally:

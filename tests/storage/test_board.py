@@ -55,6 +55,13 @@ async def test_a_shard_that_nobody_owns_is_taken_at_the_next_epoch(join: MakeBoa
     assert await board.routes() == {2: "h1", 3: "h1"}
 
 
+async def test_a_host_says_which_pools_it_serves(join: MakeBoard) -> None:
+    board = await join("h1")
+    assert [lease.pools for lease in await board.hosts()] == [()]
+    await board.join("h1", "here", ("goods", "doors"))
+    assert [lease.pools for lease in await board.hosts()] == [("goods", "doors")]
+
+
 async def test_of_many_claims_of_one_epoch_one_succeeds(join: MakeBoard) -> None:
     boards = {f"h{number}": await join(f"h{number}") for number in range(4)}
     wanted = dict.fromkeys(range(8), 0)

@@ -65,9 +65,24 @@ async def test_a_cluster_is_founded_once_and_keeps_its_secrets_and_its_number_of
     assert await connections[0].fetchval("SELECT count(*) FROM shard_owner") == 16
     with pytest.raises(ValueError, match="STAMPEDE_SHARD_COUNT=16"):
         await found_cluster(connections[0], 32)
+    with pytest.raises(ValueError, match="STAMPEDE_POOLS=''"):
+        await found_cluster(connections[0], 16, "goods=stock:4")
     assert await connections[0].fetchval("SELECT count(*) FROM shard_owner") == 16
     for connection in connections:
         await connection.close()
+
+
+async def test_a_cluster_keeps_the_pools_that_it_was_founded_with(empty_url: str) -> None:
+    connection = await asyncpg.connect(empty_url)
+    await migrate(connection)
+    founded = await found_cluster(connection, 16, "goods=stock,quota:4")
+    again = await found_cluster(connection, 16, " goods = stock,quota : 4 ")
+    assert again.pools == founded.pools
+    assert founded.sharding().pool(3) == "goods"
+    for other in ("", "goods=stock:4", "goods=stock,quota:8"):
+        with pytest.raises(ValueError, match="founded with the pools 'goods=stock,quota:4'"):
+            await found_cluster(connection, 16, other)
+    await connection.close()
 
 
 async def test_every_table_keeps_its_room_for_updates(connection: Any) -> None:

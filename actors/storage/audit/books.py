@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import asyncpg
 
+from actors.domain.kinds import KINDS
+from actors.domain.pools import parse_pools
 from actors.domain.sharding import Sharding
 from actors.storage.audit.history import History
 from actors.storage.audit.holds import Holds
@@ -19,7 +21,7 @@ from actors.storage.upkeep.listing import pruned_seqs
 SAGA_LIMIT_MS: Final = 15 * 60_000
 """A saga that waits longer than this needs a person."""
 
-READ_CLUSTER: Final = "SELECT shard_count, hash_secret FROM cluster"
+READ_CLUSTER: Final = "SELECT shard_count, pools, hash_secret FROM cluster"
 READ_HEADS: Final = "SELECT shard, epoch, head_seq FROM shard_owner ORDER BY shard"
 READ_POSITIONS: Final = "SELECT shard, seq FROM projection_position WHERE projection = 'orders' ORDER BY shard"
 READ_STOPS: Final = "SELECT projection, shard, seq, reason FROM projection_stop ORDER BY projection, shard"
@@ -50,7 +52,9 @@ async def _audit(connection: Any, saga_limit_ms: int, lake: Path | None) -> Repo
     heads = await _check_heads(connection, findings, cluster["shard_count"])
     positions = await _check_positions(connection, findings, heads)
     holds, sagas, tables = Holds(findings), Sagas(), Tables(positions)
-    history = History(findings, Sharding(cluster["hash_secret"], cluster["shard_count"]), heads, (holds, sagas, tables))
+    pools = parse_pools(cluster["pools"], frozenset(KINDS), cluster["shard_count"])
+    sharding = Sharding(cluster["hash_secret"], cluster["shard_count"], pools)
+    history = History(findings, sharding, heads, (holds, sagas, tables))
     records, snapshots = Records(findings, lake), Snapshots(connection, findings)
     async for row in records.all(connection):
         history.take(row)
