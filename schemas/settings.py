@@ -61,6 +61,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reminders_per_second_max: int = 500
     watchdog_ms: int = 5000
 
+    # the journal's upkeep
+    lake: str = "lake"
+    """Where old records go as Parquet: a directory, within ``data_dir`` unless it is absolute. Of several machines: one that all mount."""
+    journal_keep_days: Annotated[int, msgspec.Meta(ge=7)] = 7
+    """Records younger than this stay in the table. Command ids are good for seven days."""
+    journal_upkeep_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
+    """Between two runs of the upkeep beside the coordinator; 0: none, and ``stampede journal upkeep`` is somebody's habit."""
+
     # commerce
     hold_ms: int = 15 * 60_000
 
@@ -85,6 +93,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def data_path(self) -> Path:
         """``data_dir`` as an absolute path."""
         return Path(self.data_dir).expanduser().resolve()
+
+    @property
+    def lake_path(self) -> Path:
+        """``lake`` as an absolute path."""
+        return self.data_path / Path(self.lake).expanduser()
 
     @property
     def stripe_webhook_secrets(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The coordinator: hosts on every node, a plan for the shards, and the projections."""
+"""The coordinator: hosts on every node, a plan for the shards, the projections, and the journal's upkeep from time to time."""
 
 import asyncio
 import os
@@ -20,6 +20,7 @@ from actors.runtime.config import read_config
 from actors.runtime.logs import configure_logs
 from actors.runtime.options import NAMESPACE, SHARD_HOST
 from actors.runtime.shard_host import ShardHost
+from actors.runtime.upkeep import UpkeepTimer
 from actors.storage.board import PostgresBoard
 from actors.storage.projections.follower import Follower
 
@@ -30,7 +31,7 @@ START_TIMEOUT_S: Final = 60.0
 
 
 class _Coordinator:
-    """Keeps hosts running on every node and proposes where shards live; runs the projections.
+    """Keeps hosts running on every node and proposes where shards live; runs the projections, and the upkeep in a process of its own.
 
     Nothing is lost when it is gone: hosts claim by themselves, orders are taken, tables fall behind.
     """
@@ -44,9 +45,11 @@ class _Coordinator:
         pools = parse_pools(self._settings.pools, frozenset(KINDS), self._settings.shard_count)
         self._planner = Planner(self._board, Sharding(b"", self._settings.shard_count, pools).pool)
         self._follower = Follower(self._settings.database_url)
+        self._upkeep = UpkeepTimer(config_path, self._settings.journal_upkeep_s, self._settings.data_path / "upkeep.log")
         self._hosts: dict[str, Any] = {}
         # Begun here and not when told to: a coordinator that Ray starts again is told nothing.
-        self._tasks = [asyncio.ensure_future(_lasting(work)) for work in (self._keep_placing, self._keep_hosts, self._follower.run)]
+        works = (self._keep_placing, self._keep_hosts, self._follower.run, self._upkeep.run)
+        self._tasks = [asyncio.ensure_future(_lasting(work)) for work in works]
 
     @ray.method
     async def start(self) -> list[str]:

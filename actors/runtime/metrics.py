@@ -32,22 +32,23 @@ COUNTERS: Final = (
 
 
 class HostMetrics:
-    """Asks every live host over the transport; Ray's control store, which may be away, is not asked."""
+    """Asks every live host over the transport; Ray's control store, which may be away, is not asked. ``journal``: its lines."""
 
-    def __init__(self, board: Board, transport: Transport, lag: Lag) -> None:
+    def __init__(self, board: Board, transport: Transport, lag: Lag, journal: Callable[[], Awaitable[str]]) -> None:
         self._board = board
         self._transport = transport
         self._lag = lag
+        self._journal = journal
 
     async def text(self) -> str:
         """Prometheus text of all hosts and projections; without those that do not answer."""
         try:
             leases = [lease.host for lease in await self._board.hosts() if lease.alive]
-            lag = await self._lag()
+            lag, journal = await self._lag(), await self._journal()
         except StorageUnknown:
-            leases, lag = [], {}
+            leases, lag, journal = [], {}, ""
         found = await asyncio.gather(*(self._ask(host) for host in leases))
-        return metrics_text([status for status in found if status], lag)
+        return metrics_text([status for status in found if status], lag) + journal
 
     async def _ask(self, host: str) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""``stampede audit``: the books, from the tables alone; of a copy that runs, or of one that rests."""
+"""``stampede audit``: the books, from the tables and the archive alone; of a copy that runs, or of one that rests."""
 
 import asyncio
 from typing import TYPE_CHECKING, Final
@@ -25,7 +25,7 @@ async def _audit(settings: Settings, limit_minutes: float) -> "Report":
 
     # The connection of our own says in plain words when there is no database, or no schema in it.
     async with open_connection(settings):
-        return await read(str(settings.database_url), saga_limit_ms=round(limit_minutes * 60_000))
+        return await read(str(settings.database_url), saga_limit_ms=round(limit_minutes * 60_000), lake=settings.lake_path)
 
 
 def words(report: "Report") -> str:

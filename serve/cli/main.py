@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -13,7 +13,10 @@ from serve.cli.words import Trouble, say
 app: Final = typer.Typer(help=say("app"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 sale: Final = typer.Typer(help=say("sale"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(sale, name="sale")
+journal: Final = typer.Typer(help=say("journal"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(journal, name="journal")
 
+KeepDays = Annotated[int | None, typer.Option(min=7, help=say("o_keep_days"))]
 AsJson = Annotated[bool, typer.Option("--json", help=say("o_json"))]
 HOURS: Final = 1.0
 """Long enough for a bench, whose customers do not refresh."""
@@ -205,6 +208,46 @@ def audit(
     else:
         typer.echo(words(report))
     if not report.ok:
+        raise typer.Exit(1)
+
+
+@journal.command("status", help=say("journal_status"))
+def journal_status(as_json: AsJson = False) -> None:
+    from serve.cli import journal as journals
+    from serve.cli.door import environment
+
+    view = journals.status(environment())
+    if as_json:
+        _print(view)
+    else:
+        typer.echo(journals.status_words(view))
+
+
+@journal.command("archive", help=say("journal_archive"))
+def journal_archive(as_json: AsJson = False) -> None:
+    _keep_journal("archive", None, as_json)
+
+
+@journal.command("prune", help=say("journal_prune"))
+def journal_prune(keep_days: KeepDays = None, as_json: AsJson = False) -> None:
+    _keep_journal("prune", keep_days, as_json)
+
+
+@journal.command("upkeep", help=say("journal_upkeep"))
+def journal_upkeep(keep_days: KeepDays = None, as_json: AsJson = False) -> None:
+    _keep_journal("upkeep", keep_days, as_json)
+
+
+def _keep_journal(work: Literal["archive", "prune", "upkeep"], keep_days: int | None, as_json: bool) -> None:
+    from serve.cli import journal as journals
+    from serve.cli.door import environment
+
+    report = journals.run(environment(), work, keep_days, _tell)
+    if as_json:
+        _print(report)
+    else:
+        typer.echo(journals.run_words(report))
+    if report.problems:
         raise typer.Exit(1)
 
 

@@ -16,6 +16,7 @@ from serve.cli.words import Trouble
 if TYPE_CHECKING:
     from actors.ports.journal import HostLease
     from actors.ports.transport import Transport
+    from actors.storage.upkeep.status import JournalStatus
 
 ASK_S: Final = 1.0
 """A host that does not answer in this time is shown as not answering."""
@@ -64,7 +65,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     hosts: live ones, by name, each with its own numbers (``actors.runtime.assembly.HostProcess.status``)
     beside ``host``, ``pid``, ``node``, ``draining`` and ``answers``; ``hosts_gone``: names of those whose
     lease ended or whose process died within the last minute. postgres, valkey: the embedded servers,
-    None where others are used.
+    None where others are used. journal: ``actors.storage.upkeep.status.JournalStatus``.
     """
 
     data_dir: str
@@ -72,6 +73,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     hosts_gone: list[str]
     shards: list[ShardView]
     projections: dict[str, ProjectionView]
+    journal: Any
     replicas: list[ServerView]
     lanes: dict[str, LaneView]
     postgres: ServerView | None
@@ -88,9 +90,11 @@ async def _status(settings: Settings) -> Status:
     from actors.runtime.joining import JoiningTransport
     from actors.runtime.socket_transport import SocketTransport
     from actors.storage.board import PostgresBoard
+    from actors.storage.upkeep.status import journal_status
 
-    async with open_connection(settings):
-        pass  # says in plain words when the database is away
+    # This connection says in plain words when the database is away.
+    async with open_connection(settings) as connection:
+        journal: JournalStatus = await journal_status(connection)
     board = PostgresBoard(str(settings.database_url), "cli")
     transport = SocketTransport(short_directory(settings), JoiningTransport())
     try:
@@ -110,6 +114,7 @@ async def _status(settings: Settings) -> Status:
         hosts_gone=sorted({lease.host for lease in leases} - {lease.host for lease in live}),
         shards=[ShardView(shard=row.shard, epoch=row.epoch, host=row.host, target=row.target, head_seq=row.head) for row in rows],
         projections=projections,
+        journal=journal,
         replicas=_replicas(settings),
         lanes=lanes,
         postgres=_server(settings, "postgres"),

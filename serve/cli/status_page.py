@@ -5,6 +5,7 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from serve.cli.journal import journal_line
 from serve.cli.status import Status, owners
 from serve.cli.words import is_chinese
 
@@ -53,7 +54,7 @@ def _title(name: str) -> str:
 
 def page(found: Status) -> RenderableType:
     """The tables, one below the other."""
-    return Group(_summary(found), _hosts(found), _projections(found), _lanes(found), _processes(found))
+    return Group(_summary(found), _hosts(found), _projections(found), journal_line(found.journal), _lanes(found), _processes(found))
 
 
 def _summary(found: Status) -> str:

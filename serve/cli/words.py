@@ -17,6 +17,15 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("Show shards, hosts, queues and projections.", "显示分片、主机、队列与投影。"),
     "audit": ("Prove the books from the tables alone; exit 1 when they do not balance.", "仅凭数据表核对账目;不平则以 1 退出。"),
     "drain": ("Empty a host of its shards, or let it take some again.", "将某主机的分片移走,或让其重新接收。"),
+    "journal": ("The journal: where its records are, archiving and pruning.", "日志:记录所在位置、归档与清理。"),
+    "journal_status": ("Show how many records are in the table and in the archive.", "显示数据表与归档中的记录数。"),
+    "journal_archive": ("Copy all records that are not in the archive yet.", "将尚未归档的记录全部写入归档。"),
+    "journal_prune": ("Delete archived records that nobody needs in the table.", "从数据表中清除已归档且不再需要的记录。"),
+    "journal_upkeep": (
+        "Archive and prune what is due, as it happens by itself every hour.",
+        "归档并清理到期的记录(系统每小时也会自动执行)。",
+    ),
+    "o_keep_days": ("Keep records younger than this many days in the table; at least 7.", "数据表中保留最近若干天的记录,至少 7 天。"),
     "o_json": ("Print JSON.", "以 JSON 输出。"),
     "o_shop": ("demo (real data), small (synthetic) or none.", "demo(真实数据)、small(合成数据)或 none。"),
     "o_users": ("So many customers with a session each.", "生成若干已登录的用户。"),
@@ -68,7 +77,74 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "looked_at": ("Looked at: {counts}.", "已核对:{counts}。"),
     "in_flight": ("Under way: {sagas}; the oldest since {seconds} s.", "进行中:{sagas};最久 {seconds} 秒。"),
     "more_findings": ("  ... and {count} more (--json lists up to a thousand)", "  ……另有 {count} 处(--json 最多列出一千处)"),
+    "journal_records": (
+        "journal: {rows} records in the table, {archived} archived, {pruned} of these pruned",
+        "日志:表中 {rows} 条记录,已归档 {archived} 条,其中已清理 {pruned} 条",
+    ),
+    "journal_lake": ("archive: {files} files, {megabytes} MB, in {lake}", "归档:{files} 个文件,{megabytes} MB,位于 {lake}"),
+    "journal_never": ("upkeep: it has not run yet", "维护:尚未执行"),
+    "journal_last": (
+        "upkeep: {minutes} minutes ago, {archived} records archived, {pruned} pruned",
+        "维护:{minutes} 分钟前,归档 {archived} 条,清理 {pruned} 条",
+    ),
+    "journal_last_failed": ("upkeep FAILED: {reason}", "维护失败:{reason}"),
+    "journal_progress": ("archived {archived}, pruned {pruned}", "已归档 {archived},已清理 {pruned}"),
+    "journal_done": (
+        "Archived {archived} records in {files} files; pruned {pruned}.",
+        "已将 {archived} 条记录归档到 {files} 个文件;已清理 {pruned} 条。",
+    ),
+    "journal_held_archive": ("  {count} shards keep records that are not in the archive", "  {count} 个分片尚有未归档的记录"),
+    "journal_held_projections": (
+        "  {count} shards keep records that a projection has not followed, or that a rebuild reads",
+        "  {count} 个分片尚有投影未处理、或重建正在读取的记录",
+    ),
+    "journal_held_horizon": ("  {count} shards keep records that are too young", "  {count} 个分片保留较新的记录"),
+    "journal_held_meta": (
+        "  {count} shards keep records that their own snapshot does not cover",
+        "  {count} 个分片尚有其自身快照未覆盖的记录",
+    ),
+    "journal_held_messages": ("  {count} shards keep records of messages that are not answered", "  {count} 个分片尚有未应答消息的记录"),
+    "journal_held_snapshots": (
+        "  {count} shards keep records of entities without a snapshot that covers them",
+        "  {count} 个分片尚有未被实体快照覆盖的记录",
+    ),
     # errors, each with a way out
+    "journal_busy": (
+        "Another upkeep is running. Look again with: stampede journal status",
+        "另一维护正在执行。可执行 stampede journal status 查看。",
+    ),
+    "journal_lake_foreign": (
+        "{detail} holds the records of another database. Set STAMPEDE_LAKE to a directory of its own, or move that one away.",
+        "{detail} 存放的是另一数据库的记录。请将 STAMPEDE_LAKE 设为单独的目录,或移走该目录。",
+    ),
+    "journal_lake_lost": (
+        "The archive's files are not in {detail}. Set STAMPEDE_LAKE to where they are (one directory that all machines mount).",
+        "{detail} 中没有归档文件。请将 STAMPEDE_LAKE 设为其所在目录(各机器共同挂载的目录)。",
+    ),
+    "journal_lake_unwritable": (
+        "The archive cannot be written: {detail}. Free some space or mend the rights, then run it again.",
+        "无法写入归档:{detail}。请清理空间或修正权限后重试。",
+    ),
+    "journal_file_damaged": (
+        "Shard {shard}: {detail}. Bring the file back from a backup; nothing more of this shard is pruned until then.",
+        "分片 {shard}:{detail}。请从备份恢复该文件;在此之前不会继续清理该分片。",
+    ),
+    "journal_journal_gap": (
+        "Shard {shard}: record {detail} is missing in the journal. Run: stampede audit",
+        "分片 {shard}:日志缺少记录 {detail}。请执行 stampede audit。",
+    ),
+    "journal_records_differ": (
+        "Shard {shard}: the table and the archive do not say the same ({detail}). Nothing was deleted. Run: stampede audit",
+        "分片 {shard}:数据表与归档不一致({detail})。未删除任何记录。请执行 stampede audit。",
+    ),
+    "journal_entity_unreadable": (
+        "Shard {shard}: {detail}. Its records stay. Run: stampede audit",
+        "分片 {shard}:{detail}。其记录将保留。请执行 stampede audit。",
+    ),
+    "journal_snapshot_unreadable": (
+        "Shard {shard}: the snapshot cannot be read ({detail}). Its records stay. Run: stampede audit",
+        "分片 {shard}:无法读取快照({detail})。其记录将保留。请执行 stampede audit。",
+    ),
     "not_running": (
         "No copy is running in {directory}. Start one with: stampede up (or set STAMPEDE_DATA_DIR, or STAMPEDE_DATABASE_URL).",
         "{directory} 中没有正在运行的实例。请执行 stampede up 启动(或设置 STAMPEDE_DATA_DIR、STAMPEDE_DATABASE_URL)。",

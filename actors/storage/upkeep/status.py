@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.storage.connect import Link
+from actors.storage.connect import known
 
 READ_JOURNAL: Final = """
 SELECT coalesce(sum(o.head_seq - coalesce(k.pruned_seq, 0)), 0)::bigint AS rows,
@@ -85,16 +85,11 @@ def metrics_text(status: JournalStatus) -> str:
     return "\n".join(lines) + "\n"
 
 
-class JournalMetrics:
-    """The journal's numbers, on a connection of its own. StorageUnknown when the database does not answer."""
+async def journal_metrics(pool: Any) -> str:
+    """Prometheus text. StorageUnknown when the database does not answer."""
+    return metrics_text(await known(_look(pool)))
 
-    def __init__(self, url: str) -> None:
-        self._link = Link(url, "journal metrics")
 
-    async def text(self) -> str:
-        """Prometheus text."""
-        return metrics_text(await self._link.run(journal_status))
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._link.close()
+async def _look(pool: Any) -> JournalStatus:
+    async with pool.acquire() as connection:
+        return await journal_status(connection)
