@@ -38,7 +38,9 @@ from schemas.settings import Settings
 from schemas.stock import PutIn, ReadStock
 
 ROOT = Path(__file__).parents[2]
+POISON = Path(__file__).with_name("poison")
 SHARDS = 32
+HOST_BYTES = 600_000_000
 STOCK = 1_000_000
 START_S = 90.0
 ANSWER_S = 40.0
@@ -75,7 +77,7 @@ class RayCopy:
         self.settings = Settings(data_dir=str(folder / "data"), database_url=url, shard_count=SHARDS, redis_url="", **settings)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "STAMPEDE_"))}
         given = {"data_dir": self.settings.data_dir, "database_url": url, "shard_count": SHARDS, "log_level": "info", **settings}
-        environment |= {f"STAMPEDE_{name.upper()}": str(value) for name, value in given.items()} | {"PYTHONPATH": str(ROOT)}
+        environment |= {f"STAMPEDE_{name.upper()}": str(value) for name, value in given.items()} | {"PYTHONPATH": f"{POISON}:{ROOT}"}
         asyncio.run(self._prepare())
         with (folder / "driver.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -270,8 +272,8 @@ async def crowd_of(copy: RayCopy) -> AsyncIterator[Crowd]:
 
 @pytest.fixture(scope="session")
 def two_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCopy]:
-    """One node with two hosts, and no watchdog: a host that stands still stays."""
-    copy = RayCopy(tmp_path_factory.mktemp("two_hosts"), hosts=2, watchdog_ms=0)
+    """One node with two hosts, and no watchdog: a host that stands still stays. Each may use 600 MB."""
+    copy = RayCopy(tmp_path_factory.mktemp("two_hosts"), hosts=2, watchdog_ms=0, host_memory_bytes=HOST_BYTES)
     yield copy
     copy.stop()
 

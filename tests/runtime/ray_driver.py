@@ -65,6 +65,15 @@ class Driver:
 
         return dict(json.loads(asyncio.run(ask())))
 
+    def send(self, host: str, payload: str) -> str:
+        """Any bytes (hex) to the host, through Ray; its answer, in hex."""
+        from actors.runtime.ray_transport import RayTransport
+
+        async def call() -> bytes:
+            return await RayTransport().call(host, bytes.fromhex(payload))
+
+        return asyncio.run(call()).hex()
+
     def actors(self) -> str:
         """Everything that Ray's control store tells of actors, jobs and workers."""
         import ray
