@@ -36,6 +36,17 @@ class GiveBack(msgspec.Struct, frozen=True, kw_only=True, tag="quota.give_back")
     claim_id: bytes
 
 
+class Reinstate(msgspec.Struct, frozen=True, kw_only=True, tag="quota.reinstate"):
+    """The uses come back, redeemed or still claimed (an order that was paid and cannot be delivered).
+
+    Before its ``Claim`` it leaves a tombstone, as ``GiveBack`` does.
+    """
+
+    claim_id: bytes
+    user_id: str
+    quantity: int = 1
+
+
 class ReadQuota(msgspec.Struct, frozen=True, kw_only=True, tag="quota.read"):
     """Ask for the exact counts; with ``user_id`` also for those of one user."""
 
@@ -75,6 +86,15 @@ class QuotaGivenBack(msgspec.Struct, frozen=True, kw_only=True, tag="quota.given
     claim_id: bytes
     quantity: int
     reason: str
+    at_ms: int
+
+
+class QuotaReinstated(msgspec.Struct, frozen=True, kw_only=True, tag="quota.reinstated"):
+    """Redeemed uses of this user are available again."""
+
+    claim_id: bytes
+    user_id: str
+    quantity: int
     at_ms: int
 
 

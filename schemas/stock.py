@@ -72,7 +72,13 @@ class ReadStock(msgspec.Struct, frozen=True, kw_only=True, tag="stock.read"):
 
 
 class ProveSoldOut(msgspec.Struct, frozen=True, kw_only=True, tag="stock.prove_sold_out"):
-    """Ask whether nothing is left, and who may hold something all the same."""
+    """Ask whether nothing is left, and who may hold something all the same.
+
+    ``known``: so many reservations of list ``generation`` the asker has already; it is told those that follow.
+    """
+
+    generation: int = 0
+    known: int = 0
 
 
 # --- events -----------------------------------------------------------------------------------
@@ -166,9 +172,16 @@ class StockLevel(msgspec.Struct, frozen=True, kw_only=True, tag="stock.level"):
 
 
 class StockSoldOut(msgspec.Struct, frozen=True, kw_only=True, tag="stock.is_sold_out"):
-    """Nothing is left. ``prefixes``: the first four bytes of every reservation that is held or finished,
-    one after the other: whoever asks again under one of these must reach the owner for the first answer."""
+    """Nothing is left. Whoever asks again under a listed reservation must reach the owner for the first answer.
 
+    The list has ``count`` entries, of every reservation that is held or finished (some that are forgotten
+    may stay): the first four bytes of each. ``prefixes``: those from the ``start``-th on, as many as one
+    answer takes. Another ``generation`` is another list: what was known of an earlier one says nothing.
+    """
+
+    generation: int
+    start: int
+    count: int
     prefixes: bytes
 
 

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused, Send
+from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused
+from actors.domain.order_holds import give_back, take_back
 from actors.domain.order_payment import close_send, poll, refund
-from actors.domain.order_placing import give_back, refuse
+from actors.domain.order_placing import refuse
 from actors.domain.order_state import FORGET_MS, STARTING, STEPS_OPEN, Order, OrderBook, find, order_view
-from schemas.ids import derived_id
 from schemas.order import (
     CancelOrder,
     ConfirmHold,
@@ -16,9 +16,8 @@ from schemas.order import (
     OrderClosing,
     OrdersForgotten,
     OrderUnfulfillable,
+    RefundDone,
 )
-from schemas.quota import GiveBack
-from schemas.stock import Restock
 
 
 def cancel(state: OrderBook, command: CancelOrder, context: Context) -> Outcome:
@@ -80,36 +79,14 @@ def sold(state: OrderBook, command: Answered, context: Context) -> Outcome:
         return Accepted()
     payment = next((payment for payment in order.payments.values() if payment.status == "paid"), None)
     unfulfillable = OrderUnfulfillable(order_id=order_id, code=command.refused.code, at_ms=context.at_ms)
-    if payment is None:
-        return Accepted(events=(unfulfillable,))
+    backs = take_back(state.user_id, order, int(step[1:]))
+    assert payment is not None, "a paid order keeps the payment that paid it"
     started, send = refund(order, payment, "unfulfillable", payment.amount, payment.currency, context)
-    return Accepted(events=(unfulfillable, started), sends=(send, *_take_back(order, int(step[1:]))))
-
-
-def _take_back(order: Order, failed_line: int) -> tuple[Send, ...]:
-    """The other lines of an order that cannot be delivered: sold or still held, they become available again."""
-    sends = [
-        Send(
-            id=derived_id("restock", reservation_id, "unfulfillable"),
-            step=f"undo:{order.order_id}:r{i}",
-            kind="stock",
-            key=line.stock_key,
-            command=Restock(reservation_id=reservation_id, quantity=line.quantity),
-        )
-        for i, (line, reservation_id) in enumerate(zip(order.lines, order.reservation_ids, strict=True))
-        if i != failed_line
-    ]
-    sends.extend(
-        Send(
-            id=derived_id("giveback", claim.claim_id, "unfulfillable"),
-            step=f"undo:{order.order_id}:c{i}",
-            kind="quota",
-            key=claim.coupon_id,
-            command=GiveBack(claim_id=claim.claim_id),
-        )
-        for i, claim in enumerate(order.coupons)
-    )
-    return tuple(sends)
+    if payment.amount:
+        return Accepted(events=(unfulfillable, started), sends=(send, *backs))
+    # Coupons had taken the whole price off: no provider knows of this payment.
+    done = RefundDone(order_id=order_id, payment_id=payment.payment_id, refund_id=started.refund_id, at_ms=context.at_ms)
+    return Accepted(events=(unfulfillable, started, done), sends=backs)
 
 
 def wake_at(state: OrderBook) -> int | None:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused, Send
-from actors.domain.order_placing import give_back
+from actors.domain.order_holds import give_back, sell
 from actors.domain.order_state import STEPS_OPEN, Order, OrderBook, Payment, find, order_view
 from schemas.gateway import GatewayClose, GatewayLookup, GatewayOpen, GatewayPayment, GatewayRefund, GatewayRefunded
 from schemas.ids import derived_id
@@ -34,8 +34,6 @@ from schemas.order import (
     RefundFailed,
     RefundStarted,
 )
-from schemas.quota import Redeem
-from schemas.stock import Sell
 
 POLL_MS: Final = (15_000, 30_000, 60_000, 120_000, 300_000)
 """Waits between polls of an open payment; the last one repeats. A webhook that never comes costs minutes, not the order."""
@@ -86,7 +84,7 @@ def _pay_nothing(order: Order, command: PayOrder, context: Context) -> Accepted:
     )
     nothing = Money(amount=0, currency=order.currency)
     view = PaymentView(**names, status="paid", provider_id="", client_secret="", amount=nothing)
-    return Accepted(events=events, sends=_sell(order), reply=view)
+    return Accepted(events=events, sends=sell(order), reply=view)
 
 
 def notice(state: OrderBook, command: PaymentNotice, context: Context) -> Outcome:
@@ -194,7 +192,7 @@ def _paid(state: OrderBook, order: Order, payment: Payment, settled: PaymentSett
     completes = list(_refuse_waiting(payment, Refused(code="order_state", params={"state": "paid"})))
     if order.status == "closing" and order.cancel_command:
         completes.append((order.cancel_command, Refused(code="order_state", params={"state": "paid"})))
-    return Accepted(events=(settled, event), sends=(*_sell(order), *closes), completes=tuple(completes))
+    return Accepted(events=(settled, event), sends=(*sell(order), *closes), completes=tuple(completes))
 
 
 def _closed(order: Order, payment: Payment, status: str, context: Context) -> PaymentEnded:
@@ -275,30 +273,6 @@ def close_send(user_id: str, order: Order, payment: Payment) -> Send:
 
 def _gateway_send(step: str, payment_id: str, ask: object) -> Send:
     return Send(id=derived_id("gateway", step), step=step, kind="gateway", key=payment_id, command=ask)
-
-
-def _sell(order: Order) -> tuple[Send, ...]:
-    sends = [
-        Send(
-            id=derived_id("sell", reservation_id),
-            step=f"sell:{order.order_id}:r{i}",
-            kind="stock",
-            key=line.stock_key,
-            command=Sell(reservation_id=reservation_id),
-        )
-        for i, (line, reservation_id) in enumerate(zip(order.lines, order.reservation_ids, strict=True))
-    ]
-    sends.extend(
-        Send(
-            id=derived_id("sell", claim.claim_id),
-            step=f"sell:{order.order_id}:c{i}",
-            kind="quota",
-            key=claim.coupon_id,
-            command=Redeem(claim_id=claim.claim_id),
-        )
-        for i, claim in enumerate(order.coupons)
-    )
-    return tuple(sends)
 
 
 def _refuse_waiting(payment: Payment, refusal: Refused) -> tuple[tuple[bytes, object], ...]:

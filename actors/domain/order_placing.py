@@ -10,6 +10,7 @@ import msgspec
 
 from actors.domain.address import flaw
 from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan, Refused, Send
+from actors.domain.order_holds import give_back
 from actors.domain.order_state import OPEN_ORDERS_MAX, STARTING, Order, OrderBook, find, order_view
 from actors.domain.pricing import Quote, quote
 from schemas.ids import derived_id
@@ -27,8 +28,8 @@ from schemas.order import (
     PlaceOrder,
     PricedLine,
 )
-from schemas.quota import Claim, GiveBack
-from schemas.stock import Release, Reserve
+from schemas.quota import Claim
+from schemas.stock import Reserve
 
 LINES_MAX: Final = 100
 LINE_QUANTITY_MAX: Final = 999
@@ -275,28 +276,3 @@ def refuse(order: Order, refusal: Refused, context: Context) -> Accepted:
     """The started order will not be: whatever was or may yet be taken is given back."""
     event = OrderRefused(order_id=order.order_id, code=refusal.code, params=refusal.params, at_ms=context.at_ms)
     return Accepted(events=(event,), sends=give_back(order), completes=((order.command_id, refusal),))
-
-
-def give_back(order: Order) -> tuple[Send, ...]:
-    """Releases for every line and coupon of the order; one that arrives before its reservation leaves a tombstone."""
-    sends = [
-        Send(
-            id=derived_id("release", reservation_id, line.stock_key),
-            step=f"undo:{order.order_id}:r{i}",
-            kind="stock",
-            key=line.stock_key,
-            command=Release(reservation_id=reservation_id),
-        )
-        for i, (line, reservation_id) in enumerate(zip(order.lines, order.reservation_ids, strict=True))
-    ]
-    sends.extend(
-        Send(
-            id=derived_id("release", claim.claim_id),
-            step=f"undo:{order.order_id}:c{i}",
-            kind="quota",
-            key=claim.coupon_id,
-            command=GiveBack(claim_id=claim.claim_id),
-        )
-        for i, claim in enumerate(order.coupons)
-    )
-    return tuple(sends)

@@ -5,6 +5,7 @@ from typing import ClassVar, Final, assert_never
 import msgspec
 
 from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused, Send, Wake
+from actors.domain.finished import outcome_of, remember
 from schemas.ids import derived_id
 from schemas.order import ConfirmHold, HoldAlive
 from schemas.quota import (
@@ -19,8 +20,10 @@ from schemas.quota import (
     QuotaKept,
     QuotaLevel,
     QuotaRedeemed,
+    QuotaReinstated,
     ReadQuota,
     Redeem,
+    Reinstate,
 )
 
 GRACE_MS: Final = 60_000
@@ -35,17 +38,14 @@ ASK_MAX: Final = 100
 SLOT_MS: Final = 10_000
 """Claims are asked about in slots of this width: finding the next due one does not depend on how many there are."""
 
-REMEMBER_MS: Final = 7 * 86_400_000
-"""A finished claim is known for this long: a repeat of its command gets its first answer."""
-
 TOTAL_MAX: Final = 2**53
 """Counts stay exact in every language that reads them as JSON."""
 
 REDEEMED: Final = 1
 GIVEN_BACK: Final = 2
 
-QuotaCommand = Configure | Claim | Redeem | GiveBack | ReadQuota | Answered | Wake
-QuotaEvent = QuotaConfigured | QuotaClaimed | QuotaRedeemed | QuotaGivenBack | QuotaAsked | QuotaKept
+QuotaCommand = Configure | Claim | Redeem | GiveBack | Reinstate | ReadQuota | Answered | Wake
+QuotaEvent = QuotaConfigured | QuotaClaimed | QuotaRedeemed | QuotaGivenBack | QuotaReinstated | QuotaAsked | QuotaKept
 
 
 class LiveClaim(msgspec.Struct, kw_only=True, array_like=True):
@@ -59,7 +59,7 @@ class LiveClaim(msgspec.Struct, kw_only=True, array_like=True):
 
 
 class QuotaState(msgspec.Struct, kw_only=True):
-    """Counters, the live claims, uses by user, and what became of finished claims (two generations of ``REMEMBER_MS``).
+    """Counters, the live claims, uses by user, and what became of finished claims (``actors.domain.finished``).
 
     ``slots``: the claims to ask about, by slot (a dict of None is a set that keeps its order);
     ``slot_first`` is the least of them, 0 when there is none.
@@ -87,10 +87,10 @@ class QuotaKind:
     """The kind ``quota``. Key: a coupon id."""
 
     name: ClassVar[str] = "quota"
-    commands: ClassVar[tuple[type, ...]] = (Configure, Claim, Redeem, GiveBack, ReadQuota)
-    ending: ClassVar[tuple[type, ...]] = (Redeem, GiveBack)
+    commands: ClassVar[tuple[type, ...]] = (Configure, Claim, Redeem, GiveBack, Reinstate, ReadQuota)
+    ending: ClassVar[tuple[type, ...]] = (Redeem, GiveBack, Reinstate)
     events: ClassVar[tuple[type, ...]] = (
-        QuotaConfigured, QuotaClaimed, QuotaRedeemed, QuotaGivenBack, QuotaAsked, QuotaKept,
+        QuotaConfigured, QuotaClaimed, QuotaRedeemed, QuotaGivenBack, QuotaReinstated, QuotaAsked, QuotaKept,
     )  # fmt: skip
     replies: ClassVar[tuple[type, ...]] = (QuotaLevel, QuotaDone)
     state: ClassVar[type] = QuotaState
@@ -115,6 +115,8 @@ class QuotaKind:
                 return _redeem(state, command, context)
             case GiveBack():
                 return _give_back(state, command, context)
+            case Reinstate():
+                return _reinstate(state, command, context)
             case Configure():
                 return _configure(state, command)
             case ReadQuota():
@@ -135,9 +137,14 @@ class QuotaKind:
                 _unslot(state, event.claim_id, claim)
                 state.claimed -= claim.quantity
                 state.redeemed += claim.quantity
-                _remember(state, event.claim_id, REDEEMED, event.at_ms)
+                remember(state, event.claim_id, REDEEMED, event.at_ms)
             case QuotaGivenBack():
                 _apply_given_back(state, event)
+            case QuotaReinstated():
+                state.redeemed -= event.quantity
+                state.available += event.quantity
+                _uncount(state, event.user_id, event.quantity)
+                remember(state, event.claim_id, GIVEN_BACK, event.at_ms)
             case QuotaConfigured():
                 _apply_configured(state, event)
             case QuotaAsked():
@@ -176,7 +183,7 @@ def invariant(state: QuotaState) -> list[str]:
         wrong.append(f"{state.key}: claimed is not the sum of the claims")
     if sum(state.users.values()) != state.claimed + state.redeemed or min(state.users.values(), default=1) <= 0:
         wrong.append(f"{state.key}: the users' uses do not add up")
-    if any(_outcome(state, claim_id) for claim_id in state.claims):
+    if any(outcome_of(state, claim_id) for claim_id in state.claims):
         wrong.append(f"{state.key}: a claim is live and finished at once")
     slotted = {claim_id: slot for slot, claim_ids in state.slots.items() for claim_id in claim_ids}
     if slotted != {claim_id: claim.slot for claim_id, claim in state.claims.items() if claim.slot}:
@@ -184,10 +191,6 @@ def invariant(state: QuotaState) -> list[str]:
     if state.slot_first != min(state.slots, default=0) or not all(state.slots.values()):
         wrong.append(f"{state.key}: the first slot is wrong")
     return wrong
-
-
-def _outcome(state: QuotaState, claim_id: bytes) -> int:
-    return state.done.get(claim_id) or state.done_before.get(claim_id) or 0
 
 
 def _configure(state: QuotaState, command: Configure) -> Outcome:
@@ -221,7 +224,7 @@ def _configure(state: QuotaState, command: Configure) -> Outcome:
 
 def _claim(state: QuotaState, command: Claim, context: Context) -> Outcome:
     reply = QuotaDone(claim_id=command.claim_id)
-    finished = _outcome(state, command.claim_id)
+    finished = outcome_of(state, command.claim_id)
     if command.claim_id in state.claims or finished == REDEEMED:
         return Accepted(reply=reply)
     if finished == GIVEN_BACK:
@@ -251,7 +254,7 @@ def _redeem(state: QuotaState, command: Redeem, context: Context) -> Outcome:
     if claim is not None:
         event = QuotaRedeemed(claim_id=command.claim_id, quantity=claim.quantity, at_ms=context.at_ms)
         return Accepted(events=(event,), reply=QuotaDone(claim_id=command.claim_id))
-    match _outcome(state, command.claim_id):
+    match outcome_of(state, command.claim_id):
         case 1:
             return Accepted(reply=QuotaDone(claim_id=command.claim_id))
         case 0:
@@ -261,7 +264,7 @@ def _redeem(state: QuotaState, command: Redeem, context: Context) -> Outcome:
 
 
 def _give_back(state: QuotaState, command: GiveBack, context: Context) -> Outcome:
-    finished = _outcome(state, command.claim_id)
+    finished = outcome_of(state, command.claim_id)
     if finished == GIVEN_BACK:
         return Accepted(reply=QuotaDone(claim_id=command.claim_id))
     if finished == REDEEMED:
@@ -269,6 +272,16 @@ def _give_back(state: QuotaState, command: GiveBack, context: Context) -> Outcom
     claim = state.claims.get(command.claim_id)
     quantity = claim.quantity if claim else 0
     event = QuotaGivenBack(claim_id=command.claim_id, quantity=quantity, reason="order", at_ms=context.at_ms)
+    return Accepted(events=(event,), reply=QuotaDone(claim_id=command.claim_id))
+
+
+def _reinstate(state: QuotaState, command: Reinstate, context: Context) -> Outcome:
+    """Whatever became of it: redeemed uses come back, a claim is given back, and what has not come yet never will."""
+    if outcome_of(state, command.claim_id) != REDEEMED:
+        return _give_back(state, GiveBack(claim_id=command.claim_id), context)
+    if not 0 < command.quantity <= min(state.redeemed, state.users.get(command.user_id, 0)):
+        return Refused(code="claim_unknown")
+    event = QuotaReinstated(claim_id=command.claim_id, user_id=command.user_id, quantity=command.quantity, at_ms=context.at_ms)
     return Accepted(events=(event,), reply=QuotaDone(claim_id=command.claim_id))
 
 
@@ -332,10 +345,14 @@ def _apply_given_back(state: QuotaState, event: QuotaGivenBack) -> None:
         _unslot(state, event.claim_id, claim)
         state.claimed -= claim.quantity
         state.available += claim.quantity
-        state.users[claim.user_id] -= claim.quantity
-        if not state.users[claim.user_id]:
-            del state.users[claim.user_id]
-    _remember(state, event.claim_id, GIVEN_BACK, event.at_ms)
+        _uncount(state, claim.user_id, claim.quantity)
+    remember(state, event.claim_id, GIVEN_BACK, event.at_ms)
+
+
+def _uncount(state: QuotaState, user_id: str, quantity: int) -> None:
+    state.users[user_id] -= quantity
+    if not state.users[user_id]:
+        del state.users[user_id]
 
 
 def _enslot(state: QuotaState, claim_id: bytes, claim: LiveClaim, ask_at_ms: int) -> None:
@@ -355,16 +372,3 @@ def _unslot(state: QuotaState, claim_id: bytes, claim: LiveClaim) -> None:
         del state.slots[slot]
         if slot == state.slot_first:
             state.slot_first = min(state.slots, default=0)
-
-
-def _remember(state: QuotaState, claim_id: bytes, outcome: int, at_ms: int) -> None:
-    _forget(state, at_ms)
-    state.done[claim_id] = outcome
-
-
-def _forget(state: QuotaState, at_ms: int) -> None:
-    """Two generations: dropping the elder costs nothing per claim, and keeps each for 7 to 14 days."""
-    if state.done_since_ms == 0:
-        state.done_since_ms = at_ms
-    elif at_ms - state.done_since_ms >= REMEMBER_MS:
-        state.done_before, state.done, state.done_since_ms = state.done, {}, at_ms

@@ -5,6 +5,7 @@ from typing import ClassVar, Final, assert_never
 import msgspec
 
 from actors.domain.entity import Accepted, Answered, Context, Outcome, Refused, Send, Wake
+from actors.domain.finished import forget, outcome_of, remember
 from schemas.ids import derived_id
 from schemas.order import ConfirmHold, HoldAlive
 from schemas.stock import (
@@ -41,9 +42,6 @@ GRACE_MS: Final = 60_000
 ASK_MAX: Final = 100
 """Holds asked about in one turn, so that thousands ending together stop nobody."""
 
-REMEMBER_MS: Final = 7 * 86_400_000
-"""A finished reservation is known for this long: a repeat of its command gets its first answer."""
-
 QUANTITY_MAX: Final = 2**53
 """Sums stay exact in every language that reads them as JSON."""
 
@@ -51,8 +49,11 @@ SOLD: Final = 1
 RELEASED: Final = 2
 RESTOCKED: Final = 3
 
+PREFIX_BYTES: Final = 4
+"""Of a reservation's id as a proof names it: of a million others not one in four thousand is taken for it."""
+
 PROOF_MAX: Final = 12_000
-"""Reservations in one proof of being sold out: 48 KB, below the size of an envelope. Hotter SKUs are split into parts."""
+"""Reservations named in one answer: 48 KB, below the size of an envelope. The asker goes on from there."""
 
 StockCommand = (
     PutIn | WriteOff | Reserve | Sell | Release | Restock | TransferOut | TransferIn | ReadStock | ProveSoldOut
@@ -83,7 +84,11 @@ class Hold(msgspec.Struct, gc=False, kw_only=True, array_like=True):
 
 
 class StockState(msgspec.Struct, kw_only=True):
-    """Counters, the live holds, and what became of finished reservations (two generations of ``REMEMBER_MS``)."""
+    """Counters, the live holds, and what became of finished reservations (``actors.domain.finished``).
+
+    ``taken``: the first bytes of every reservation that is held or finished, in the order in which they came;
+    it only grows, until finished ones are forgotten: then a list of another ``generation`` begins.
+    """
 
     key: str
     put_in: int = 0
@@ -99,6 +104,8 @@ class StockState(msgspec.Struct, kw_only=True):
     done: dict[bytes, int] = {}
     done_before: dict[bytes, int] = {}
     done_since_ms: int = 0
+    taken: bytearray = msgspec.field(default_factory=bytearray)
+    generation: int = 1
     transfers_out: dict[bytes, int] = {}
     transfers_in: dict[bytes, int] = {}
 
@@ -142,7 +149,7 @@ class StockKind:
             case ReadStock():
                 return Accepted(reply=level(state))
             case ProveSoldOut():
-                return _prove_sold_out(state)
+                return _prove_sold_out(state, command)
             case PutIn():
                 return _put_in(state, command)
             case WriteOff():
@@ -168,13 +175,13 @@ class StockKind:
                 hold = state.holds.pop(event.reservation_id)
                 state.held -= hold.quantity
                 state.sold += hold.quantity
-                _remember(state, event.reservation_id, SOLD, event.at_ms)
+                _finish(state, event.reservation_id, SOLD, event.at_ms)
             case StockReleased():
                 _apply_released(state, event)
             case StockRestocked():
                 state.sold -= event.quantity
                 state.available += event.quantity
-                _remember(state, event.reservation_id, RESTOCKED, event.at_ms)
+                _finish(state, event.reservation_id, RESTOCKED, event.at_ms)
             case StockPutIn():
                 state.put_in += event.quantity
                 state.available += event.quantity
@@ -187,7 +194,8 @@ class StockKind:
                 _apply_asked(state, event)
             case StockSwept():
                 state.wake_ms = event.wake_ms
-                _forget(state, event.at_ms)
+                if forget(state, event.at_ms):
+                    _list_anew(state)
             case _:
                 assert_never(event)
 
@@ -218,20 +226,18 @@ def invariant(state: StockState) -> list[str]:
         wrong.append(f"{state.key}: held is not the sum of the holds")
     if state.in_transit != sum(state.transfers_out.values()):
         wrong.append(f"{state.key}: in_transit is not the sum of the open transfers")
+    if len(state.taken) < PREFIX_BYTES * (len(state.holds) + len(state.done) + len(state.done_before)):
+        wrong.append(f"{state.key}: a reservation is missing in the list of those that were taken")
     if any(key in state.done or key in state.done_before for key in state.holds):
         wrong.append(f"{state.key}: a reservation is held and finished at once")
     return wrong
-
-
-def _outcome(state: StockState, reservation_id: bytes) -> int:
-    return state.done.get(reservation_id) or state.done_before.get(reservation_id) or 0
 
 
 def _reserve(state: StockState, command: Reserve) -> Outcome:
     reservation_id = command.reservation_id
     if reservation_id in state.holds:
         return Accepted(reply=HoldTaken(available=state.available))
-    finished = _outcome(state, reservation_id)
+    finished = outcome_of(state, reservation_id)
     if finished == SOLD:
         return Accepted(reply=HoldTaken(available=state.available))
     if finished:
@@ -252,12 +258,15 @@ def _reserve(state: StockState, command: Reserve) -> Outcome:
     return Accepted(events=(held,), reply=HoldTaken(available=state.available - command.quantity))
 
 
-def _prove_sold_out(state: StockState) -> Outcome:
-    count = len(state.holds) + len(state.done) + len(state.done_before)
-    if state.available > 0 or count > PROOF_MAX:
+def _prove_sold_out(state: StockState, command: ProveSoldOut) -> Outcome:
+    """What the asker does not know yet: his list grows with each answer, however many hold something."""
+    count = len(state.taken) // PREFIX_BYTES
+    if state.available > 0 or count < len(state.holds) + len(state.done) + len(state.done_before):
+        # A state that was written before there was a list has none of those who came before.
         return Refused(code="insufficient_stock", params={"available": state.available})
-    known = (*state.holds, *state.done, *state.done_before)
-    return Accepted(reply=StockSoldOut(prefixes=b"".join(reservation_id[:4] for reservation_id in known)))
+    start = command.known if command.generation == state.generation and 0 <= command.known <= count else 0
+    some = bytes(state.taken[start * PREFIX_BYTES : (start + PROOF_MAX) * PREFIX_BYTES])
+    return Accepted(reply=StockSoldOut(generation=state.generation, start=start, count=count, prefixes=some))
 
 
 def _sell(state: StockState, command: Sell, context: Context) -> Outcome:
@@ -265,7 +274,7 @@ def _sell(state: StockState, command: Sell, context: Context) -> Outcome:
     if hold is not None:
         sold = StockSold(reservation_id=command.reservation_id, quantity=hold.quantity, at_ms=context.at_ms)
         return Accepted(events=(sold,), reply=StockDone(available=state.available))
-    match _outcome(state, command.reservation_id):
+    match outcome_of(state, command.reservation_id):
         case 1:
             return Accepted(reply=StockDone(available=state.available))
         case 0:
@@ -276,7 +285,7 @@ def _sell(state: StockState, command: Sell, context: Context) -> Outcome:
 
 def _release(state: StockState, command: Release, context: Context) -> Outcome:
     hold = state.holds.get(command.reservation_id)
-    finished = _outcome(state, command.reservation_id)
+    finished = outcome_of(state, command.reservation_id)
     if hold is None and finished == SOLD:
         return Refused(code="hold_unknown")
     if hold is None and finished:
@@ -288,7 +297,7 @@ def _release(state: StockState, command: Release, context: Context) -> Outcome:
 
 def _restock(state: StockState, command: Restock, context: Context) -> Outcome:
     """Whatever became of it: sold units come back, a hold is released, and what has not come yet never will."""
-    match _outcome(state, command.reservation_id):
+    match outcome_of(state, command.reservation_id):
         case 0:
             return _release(state, Release(reservation_id=command.reservation_id), context)
         case 2 | 3:
@@ -391,6 +400,7 @@ def _apply_held(state: StockState, event: StockHeld) -> None:
     state.holds[event.reservation_id] = Hold(
         order_id=event.order_id, user_id=event.user_id, quantity=event.quantity, deadline_ms=event.deadline_ms
     )
+    state.taken += event.reservation_id[:PREFIX_BYTES]
     state.available -= event.quantity
     state.held += event.quantity
     due = event.deadline_ms + GRACE_MS
@@ -403,7 +413,9 @@ def _apply_released(state: StockState, event: StockReleased) -> None:
     if hold is not None:
         state.held -= hold.quantity
         state.available += hold.quantity
-    _remember(state, event.reservation_id, RELEASED, event.at_ms)
+    else:
+        state.taken += event.reservation_id[:PREFIX_BYTES]
+    _finish(state, event.reservation_id, RELEASED, event.at_ms)
 
 
 def _apply_transfer(state: StockState, event: StockSent | StockArrived | StockReceived) -> None:
@@ -434,14 +446,13 @@ def _apply_asked(state: StockState, event: StockAsked) -> None:
         state.wake_ms = event.again_ms
 
 
-def _remember(state: StockState, reservation_id: bytes, outcome: int, at_ms: int) -> None:
-    _forget(state, at_ms)
-    state.done[reservation_id] = outcome
+def _finish(state: StockState, reservation_id: bytes, outcome: int, at_ms: int) -> None:
+    if remember(state, reservation_id, outcome, at_ms):
+        _list_anew(state)
 
 
-def _forget(state: StockState, at_ms: int) -> None:
-    """Two generations: dropping the elder costs nothing per reservation, and keeps each for 7 to 14 days."""
-    if state.done_since_ms == 0:
-        state.done_since_ms = at_ms
-    elif at_ms - state.done_since_ms >= REMEMBER_MS:
-        state.done_before, state.done, state.done_since_ms = state.done, {}, at_ms
+def _list_anew(state: StockState) -> None:
+    """Reservations were forgotten: the list begins again without them."""
+    known = (*state.holds, *state.done_before, *state.done)
+    state.taken = bytearray(b"".join(reservation_id[:PREFIX_BYTES] for reservation_id in known))
+    state.generation += 1

@@ -79,7 +79,7 @@ def _check_coupons(world: World, number: str, paper: Paper) -> None:
         redeemed = quota is not None and claim.claim_id in quota.redeemed
         if paper.status == "paid" and not redeemed:
             world.books.breach(f"{number} is paid, but its coupon {claim.coupon_id} is not redeemed")
-        if paper.status in ("cancelled", "refused") and redeemed:
+        if paper.status in ("cancelled", "refused", "refunded") and redeemed:
             world.books.breach(f"{number} is {paper.status}, but its coupon {claim.coupon_id} is redeemed")
 
 

@@ -202,6 +202,10 @@ class Books:
                 case q.QuotaRedeemed():
                     self._expect(event.claim_id in quota.claims, f"redeemed without a claim: {key}")
                     quota.redeemed[event.claim_id] = quota.claims.pop(event.claim_id, ("", 0))
+                case q.QuotaReinstated():
+                    used_by = quota.redeemed.pop(event.claim_id, None)
+                    self._expect(used_by == (event.user_id, event.quantity), f"reinstated what was not redeemed: {key}")
+                    quota.ended.add(event.claim_id)
                 case q.QuotaGivenBack():
                     self._expect(event.claim_id not in quota.redeemed, f"gave back what was redeemed: {key}")
                     quota.claims.pop(event.claim_id, None)

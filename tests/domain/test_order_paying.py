@@ -321,7 +321,16 @@ def test_an_order_of_nothing_is_paid_without_a_provider() -> None:
     assert play.pay(command_id=b"later") == Refused(code="order_state", params={"state": "paid"})
 
 
-@pytest.mark.parametrize("when", list(itertools.permutations(("sell_a", "sell_b", "undo"))))
+MESSAGES = {
+    "sell_a": "sell:ord_1:r0",
+    "sell_b": "sell:ord_1:r1",
+    "redeem": "sell:ord_1:c0",
+    "undo": "undo:ord_1:r1",
+    "reinstate": "undo:ord_1:c0",
+}
+
+
+@pytest.mark.parametrize("when", list(itertools.permutations(MESSAGES)))
 def test_an_order_whose_hold_is_gone_when_it_is_paid_gives_money_and_other_units_back(when: tuple[str, ...]) -> None:
     play = Play()
     play.pay()
@@ -331,13 +340,29 @@ def test_an_order_whose_hold_is_gone_when_it_is_paid_gives_money_and_other_units
     play.provider.customer_pays("pay_1")
     play.notice()
     for name in when:
-        step = {"sell_a": "sell:ord_1:r0", "sell_b": "sell:ord_1:r1", "undo": "undo:ord_1:r1"}[name]
-        index = next((i for i, (_, send) in enumerate(play.market.sends) if send.step == step), None)
+        index = next((i for i, (_, send) in enumerate(play.market.sends) if send.step == MESSAGES[name]), None)
         if index is not None:
             play.market.carry(index)
     play.settle()
     assert (play.order().status, play.order().reason) == ("refunded", "hold_released")
-    assert (play.units(), play.money_kept()) == (BACK, 0)
+    assert (play.units(), play.coupons(), play.money_kept()) == (BACK, (2, 0, 0), 0)
+    assert play.market.state("quota", "cpn_10").users == {}
+
+
+def test_an_order_of_nothing_whose_hold_is_gone_gives_its_coupon_back_and_asks_nothing_of_a_provider() -> None:
+    play = Play()
+    play.market.ask("quota", "cpn_all", Configure(total=1))
+    lines = (Line(sku_id="sku_a", quantity=1),)
+    play.market.ask("order", USER, PlaceOrder(order_id="ord_0", ship_to=HOME, lines=lines, coupon_ids=("cpn_all",)), b"nothing")
+    reservation_id = play.market.state("order", USER).open["ord_0"].reservation_ids[0]
+    play.market.ask("stock", "sku_a#0", Release(reservation_id=reservation_id))
+    play.market.ask("order", USER, PayOrder(order_id="ord_0", payment_id="pay_0"), b"pay nothing")
+    play.market.carry_all()
+    view = play.market.ask("order", USER, ReadOrder(order_id="ord_0"))
+    assert (view.status, view.payments) == ("refunded", {"pay_0": "refunded"})
+    assert play.to_provider("refund") is None
+    assert play.market.state("quota", "cpn_all").available == 1
+    play.check()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from actors.domain.entity import Accepted, Answered, Refused, Wake
 from actors.domain.quota import QuotaKind
 from actors.testing.rehearsal import Rehearsal
 from schemas.order import ConfirmHold, HoldAlive
-from schemas.quota import Claim, Configure, GiveBack, QuotaDone, QuotaLevel, ReadQuota, Redeem
+from schemas.quota import Claim, Configure, GiveBack, QuotaDone, QuotaLevel, ReadQuota, Redeem, Reinstate
 
 NOW = 1_700_000_000_000
 DAY = 86_400_000
@@ -30,6 +30,10 @@ def redeem(n: int) -> Redeem:
 
 def give_back(n: int) -> GiveBack:
     return GiveBack(claim_id=b"claim %d" % n)
+
+
+def reinstate(n: int, user_id: str = "usr_a", quantity: int = 1) -> Reinstate:
+    return Reinstate(claim_id=b"claim %d" % n, user_id=user_id, quantity=quantity)
 
 
 def done(n: int) -> QuotaDone:
@@ -136,6 +140,48 @@ def test_every_order_of_claim_redeem_and_give_back_ends_in_one_effect() -> None:
     }
 
 
+def test_every_order_of_claim_redeem_and_reinstate_ends_with_the_use_available_again() -> None:
+    ends = {}
+    names = {"claim": claim(1), "redeem": redeem(1), "reinstate": reinstate(1)}
+    for order in itertools.permutations(names):
+        run = configured()
+        answers = tuple(run.told(names[name], NOW) for name in order)
+        for _ in range(2):
+            assert run.told(names["reinstate"], NOW) == done(1)
+            assert (counts(run), run.state.users) == ((3, 0, 0), {})
+            assert quota.invariant(run.state) == []
+        assert [run.told(names[name], NOW) for name in ("claim", "redeem")] == ["claim_released", "claim_released"]
+        ends[order] = answers
+        run.check_replay()
+    assert ends == {
+        ("claim", "redeem", "reinstate"): (done(1), done(1), done(1)),
+        ("claim", "reinstate", "redeem"): (done(1), done(1), "claim_released"),
+        ("redeem", "claim", "reinstate"): ("claim_unknown", done(1), done(1)),
+        ("redeem", "reinstate", "claim"): ("claim_unknown", done(1), "claim_released"),
+        ("reinstate", "claim", "redeem"): (done(1), "claim_released", "claim_released"),
+        ("reinstate", "redeem", "claim"): (done(1), "claim_released", "claim_released"),
+    }
+
+
+@pytest.mark.parametrize("command", [reinstate(1, quantity=0), reinstate(1, quantity=-1), reinstate(1, quantity=2), reinstate(1, "usr_b")])
+def test_nobody_gets_more_uses_back_than_he_has_spent(command: Reinstate) -> None:
+    run = configured()
+    run.ask(claim(1), NOW)
+    run.ask(redeem(1), NOW)
+    assert run.told(command, NOW) == "claim_unknown"
+    assert (counts(run), run.state.users) == ((2, 0, 1), {"usr_a": 1})
+
+
+def test_a_use_that_came_back_counts_for_its_user_no_more() -> None:
+    run = configured(total=1, per_user=1)
+    run.ask(claim(1), NOW)
+    run.ask(redeem(1), NOW)
+    assert run.told(claim(2), NOW) == "coupon_limit"
+    assert run.told(reinstate(1), NOW) == done(1)
+    assert run.told(claim(2), NOW) == done(2)
+    assert counts(run) == (0, 1, 0)
+
+
 def test_what_is_given_back_may_be_claimed_again_by_anybody_also_by_its_user() -> None:
     run = configured(total=1, per_user=1)
     run.ask(claim(1), NOW)
@@ -230,6 +276,7 @@ commands = st.one_of(
     st.builds(claim, numbers, st.sampled_from(["usr_a", "usr_b"]), st.just(1), st.integers(NOW, NOW + DAY)),
     st.builds(redeem, numbers),
     st.builds(give_back, numbers),
+    st.builds(reinstate, numbers, st.sampled_from(["usr_a", "usr_b"]), st.integers(-1, 3)),
     st.builds(Configure, total=st.integers(-1, 8), per_user=st.integers(0, 3)),
     st.just(Wake()),
     st.builds(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain import stock
-from actors.domain.entity import Accepted, Answered, Refused, Send, Wake
-from actors.domain.stock import StockKind
+from actors.domain.entity import Accepted, Answered, Context, Refused, Send, Wake
+from actors.domain.stock import PROOF_MAX, StockKind
 from actors.testing.rehearsal import Rehearsal
 from schemas.order import ConfirmHold, HoldAlive
 from schemas.stock import (
@@ -22,6 +22,7 @@ from schemas.stock import (
     Restock,
     Sell,
     StockDone,
+    StockHeld,
     StockLevel,
     StockSoldOut,
     TransferIn,
@@ -35,7 +36,7 @@ DAY = 86_400_000
 
 
 def rid(n: int) -> bytes:
-    return b"reservation %04d" % n
+    return b"%04d reservation" % n
 
 
 def reserve(n: int, quantity: int = 1, deadline_ms: int = NOW + 15 * MINUTE) -> Reserve:
@@ -234,7 +235,54 @@ def test_being_sold_out_is_proved_with_the_names_of_those_who_have_something() -
     assert run.told(ProveSoldOut(), NOW) == "insufficient_stock"
     run.ask(reserve(2), NOW)
     run.ask(Sell(reservation_id=rid(2)), NOW)
-    assert run.told(ProveSoldOut(), NOW) == StockSoldOut(prefixes=rid(1)[:4] + rid(2)[:4])
+    assert run.told(ProveSoldOut(), NOW) == StockSoldOut(generation=1, start=0, count=2, prefixes=rid(1)[:4] + rid(2)[:4])
+
+
+PROOFS = [
+    # (what is asked, start, first and last reservation that are named)
+    (ProveSoldOut(), 0, (0, PROOF_MAX - 1)),
+    (ProveSoldOut(generation=2, known=7), 0, (0, PROOF_MAX - 1)),
+    (ProveSoldOut(generation=1, known=-1), 0, (0, PROOF_MAX - 1)),
+    (ProveSoldOut(generation=1, known=PROOF_MAX + 4), 0, (0, PROOF_MAX - 1)),
+    (ProveSoldOut(generation=1, known=5), 5, (5, PROOF_MAX + 2)),
+    (ProveSoldOut(generation=1, known=PROOF_MAX), PROOF_MAX, (PROOF_MAX, PROOF_MAX + 2)),
+    (ProveSoldOut(generation=1, known=PROOF_MAX + 3), PROOF_MAX + 3, None),
+]
+
+
+@pytest.mark.parametrize(("asked", "start", "named"), PROOFS)
+def test_whoever_asks_again_is_told_what_was_added_since_so_many_at_once(
+    asked: ProveSoldOut, start: int, named: tuple[int, int] | None
+) -> None:
+    state = StockKind().new("sku_a#0")
+    for n in range(PROOF_MAX + 3):
+        StockKind().apply(state, StockHeld(reservation_id=rid(n), order_id="ord_1", user_id="usr_1", quantity=0, deadline_ms=NOW))
+    wanted = b"".join(rid(n)[:4] for n in range(named[0], named[1] + 1)) if named else b""
+    outcome = StockKind().decide(state, asked, Context(at_ms=NOW, command_id=b"c"))
+    assert outcome == Accepted(reply=StockSoldOut(generation=1, start=start, count=PROOF_MAX + 3, prefixes=wanted))
+
+
+def test_whatever_becomes_of_a_reservation_it_stays_named_until_it_is_forgotten_and_then_the_list_is_another() -> None:
+    run = stocked(2)
+    for command in (reserve(1), reserve(2), Release(reservation_id=rid(1)), Release(reservation_id=rid(3)), reserve(4)):
+        run.ask(command, NOW)
+    run.ask(Sell(reservation_id=rid(4)), NOW + DAY)
+    names = [rid(n)[:4] for n in (1, 2, 3, 4)]
+    assert run.told(ProveSoldOut(), NOW) == StockSoldOut(generation=1, start=0, count=4, prefixes=b"".join(names))
+    run.ask(Sell(reservation_id=rid(2)), NOW + 7 * DAY)
+    run.ask(Release(reservation_id=rid(5)), NOW + 14 * DAY)
+    told = run.told(ProveSoldOut(generation=2, known=1), NOW + 14 * DAY)
+    assert isinstance(told, StockSoldOut)
+    assert (told.generation, told.start) == (3, 0)
+    assert {told.prefixes[at : at + 4] for at in range(0, len(told.prefixes), 4)} == {rid(2)[:4], rid(5)[:4]}
+    run.check_replay()
+
+
+def test_a_state_of_before_there_was_a_list_proves_nothing() -> None:
+    run = stocked(1)
+    run.ask(reserve(1), NOW)
+    run.state.taken = bytearray()
+    assert run.told(ProveSoldOut(), NOW) == "insufficient_stock"
 
 
 COMMANDS = st.one_of(

@@ -7,7 +7,7 @@ from actors.domain.order_state import Order
 from actors.storage.audit.history import Entity, Record
 from actors.storage.audit.report import Findings
 from schemas.order import OrderPlaced, OrdersForgotten, OrderStarted
-from schemas.quota import QuotaClaimed, QuotaGivenBack, QuotaRedeemed
+from schemas.quota import QuotaClaimed, QuotaGivenBack, QuotaRedeemed, QuotaReinstated
 from schemas.stock import StockHeld, StockReceived, StockReleased, StockRestocked, StockSent, StockSold
 
 GRACE_MS: Final = 60_000
@@ -97,9 +97,9 @@ class Holds:
         outcome = hold.outcome if hold else "none"
         always, meanwhile, verb = RIGHT[order.status]
         is_right = outcome in always or (outcome in meanwhile and f"{verb}:{order.order_id}:{step}" in steps)
-        if step[0] == "c" and order.status in ("paid", "unfulfillable", "refunded"):
-            # A discount that was given is given: its use may be spent or lapsed, and nobody takes it back from a paid order.
-            is_right = is_right or outcome in ("sold", "released")
+        if step[0] == "c" and order.status == "paid":
+            # A discount that was given is given: its use may have lapsed meanwhile, and nobody takes it back from a paid order.
+            is_right = is_right or outcome == "released"
         if order.status == "placing" and outcome == "none":
             is_right = f"place:{order.order_id}:{step}" in steps
         if not is_right:
@@ -148,6 +148,8 @@ class Holds:
                 self._finish(event.claim_id, key, "released")
             case StockRestocked():
                 self._finish(event.reservation_id, key, "restocked")
+            case QuotaReinstated():
+                self._finish(event.claim_id, key, "restocked")
             case StockSent():
                 self._sent[event.transfer_id] = (key, event.to_key, event.quantity)
             case StockReceived():

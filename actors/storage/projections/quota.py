@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Final, assert_never
 
 from actors.storage.projections.projection import Fact, Statement
-from schemas.quota import QuotaClaimed, QuotaConfigured, QuotaGivenBack, QuotaRedeemed
+from schemas.quota import QuotaClaimed, QuotaConfigured, QuotaGivenBack, QuotaRedeemed, QuotaReinstated
 
 ADD_QUOTAS: Final = """
 INSERT INTO quota_level AS q (coupon_id, total, claimed, redeemed)
@@ -21,7 +21,7 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS r (coupon_i
 WHERE q.coupon_id = r.coupon_id AND r.total IS NULL
 """
 
-QuotaEvent = QuotaConfigured | QuotaClaimed | QuotaRedeemed | QuotaGivenBack
+QuotaEvent = QuotaConfigured | QuotaClaimed | QuotaRedeemed | QuotaGivenBack | QuotaReinstated
 
 
 class _Change:
@@ -38,7 +38,7 @@ class _Change:
 class QuotaProjection:
     """Fills ``quota_level``."""
 
-    events: ClassVar[tuple[type, ...]] = (QuotaConfigured, QuotaClaimed, QuotaRedeemed, QuotaGivenBack)
+    events: ClassVar[tuple[type, ...]] = (QuotaConfigured, QuotaClaimed, QuotaRedeemed, QuotaGivenBack, QuotaReinstated)
     tables: ClassVar[tuple[str, ...]] = ("quota_level",)
     after_swap: ClassVar[tuple[str, ...]] = ()
 
@@ -70,6 +70,8 @@ def _add(change: _Change, event: QuotaEvent) -> None:
             change.redeemed += event.quantity
         case QuotaGivenBack():
             change.claimed -= event.quantity
+        case QuotaReinstated():
+            change.redeemed -= event.quantity
         case QuotaConfigured():
             change.total = event.total
         case _:
