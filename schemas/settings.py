@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What one host may use before it drops idle entities (70 %), takes nothing new (85 %) and starts anew (95 %).
     0: half of the machine's memory, or of the container's, divided by its hosts."""
     flush_timeout_ms: int = 5000
-    snapshot_every: int = 1000
+    snapshot_every: int = 64
     meta_every: int = 1024
     reminders_per_second_max: int = 500
     watchdog_ms: int = 5000

@@ -19,7 +19,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Entities loaded at once."""
     entities_max: int = 100_000
     flush_timeout_ms: int = 5000
-    snapshot_every: int = 1000
+    snapshot_every: int = 64
     meta_every: int = 1024
     """Records of a shard between two writings of its meta: bounds what a takeover reads."""
     reminders_per_second_max: int = 500
