@@ -6,8 +6,8 @@ import json
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,7 @@ async def _migrate(url: str) -> None:
 
 
 @asynccontextmanager
-async def running_shop(database_url: str, settings: Settings = SETTINGS) -> AsyncIterator[Shop]:
+async def running_shop(database_url: str, settings: Settings = SETTINGS, *, redis: Any = None) -> AsyncIterator[Shop]:
     """A shop of one host and one replica."""
     clock = DatabaseClock()
     journal = MemoryJournal(clock, SHARDS)
@@ -215,7 +215,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS) -> Asyn
         await placement.look()
     services = Services(
         settings=settings, clock=clock, client=client, directory=journal, facts=facts, pool=pool, probe=probe, gateway=gateway,
-        token_keys=KEYS, ticket_keys=TICKET_KEYS,
+        token_keys=KEYS, ticket_keys=TICKET_KEYS, redis=redis,
     )  # fmt: skip
     application = build(services)
     async with _listening(application) as base, aiohttp.ClientSession() as session:
@@ -246,6 +246,12 @@ async def shop(database_url: str) -> AsyncIterator[Shop]:
     """The one shop of this run; every test brings its own users, articles and sales."""
     async with running_shop(database_url) as found:
         yield found
+
+
+@pytest.fixture(scope="session", name="running_shop")
+def running_shop_fixture() -> Callable[..., AbstractAsyncContextManager[Shop]]:
+    """Opens a shop of its own, as a context."""
+    return running_shop
 
 
 def reservation_of(user_id: str, key: str) -> bytes:
