@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 RECOVERY_WINDOW_S = 0.5
-"""How long buying must work without one failure before an outage counts as over."""
+"""How long buying must work for everybody before an outage counts as over."""
+
+PROMPT_S = 1.0
+"""A buyer who waits longer than this is one for whom buying does not work."""
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,16 +91,21 @@ def recovered_after_s(attempts: Iterable[Attempt], fault_s: float, window_s: flo
     """Seconds from a fault until buying worked again: None when it never did.
 
     Working again begins with the first answer to a request that was meant to be sent after the fault, was
-    accepted, and is followed by ``window_s`` in which no intended request failed.
+    accepted promptly, and is followed by ``window_s`` in which every intended request was: an order that is
+    taken in the end, or taken for half of the buyers at once, does not end an outage.
     """
     after = sorted((a for a in attempts if a.intended_s >= fault_s), key=lambda a: a.intended_s)
-    failures = [a.intended_s for a in after if not a.accepted]
+    failures = [a.intended_s for a in after if not _is_prompt(a)]
     best: float | None = None
     for attempt in after:
         following = bisect_left(failures, attempt.intended_s)
         quiet = following == len(failures) or failures[following] >= attempt.intended_s + window_s
-        if attempt.accepted and quiet and (best is None or attempt.done_s < best):
+        if _is_prompt(attempt) and quiet and (best is None or attempt.done_s < best):
             best = attempt.done_s
         if best is not None and attempt.intended_s > best:
             break
     return None if best is None else best - fault_s
+
+
+def _is_prompt(attempt: Attempt) -> bool:
+    return attempt.accepted and attempt.done_s - attempt.intended_s <= PROMPT_S

@@ -66,5 +66,11 @@ def test_requests_that_waited_out_the_fault_end_it_with_their_answer() -> None:
     assert recovered_after_s(waited, 1.0) == pytest.approx(2.0)
 
 
+def test_half_of_the_buyers_is_not_everybody() -> None:
+    lucky = [_attempt(1.0 + at / 10, 1.0 + at / 10 + 0.01) for at in range(40)]
+    unlucky = [_attempt(1.05 + at / 10, max(1.05 + at / 10 + 0.01, 3.5)) for at in range(40)]
+    assert recovered_after_s([*lucky, *unlucky], 1.0) == pytest.approx(1.51)
+
+
 def test_a_shop_that_never_sells_again_has_no_recovery_time() -> None:
     assert recovered_after_s([_attempt(0.5, 0.6), _attempt(1.5, 1.6, 503), _attempt(2.5, 2.6, 0)], 1.0) is None
