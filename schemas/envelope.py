@@ -14,6 +14,8 @@ class Call(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True)
     id: 16 bytes made by the caller; the same id has its effect once.
     digest: hash of what the caller was asked; another digest under the same id is refused.
     deadline_ms: UTC; past it the call is dropped before it runs, never after.
+    again: an earlier try may have been heard, and may even be heard later than this one: what is said now is
+    said of every try, so a refusal is remembered like any other answer.
     """
 
     id: bytes
@@ -23,6 +25,7 @@ class Call(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True)
     digest: bytes = b""
     deadline_ms: int = 0
     trace: str = ""
+    again: bool = False
 
 
 class Answer(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True):

@@ -1,8 +1,9 @@
 """Ask an entity: the call finds its shard's owner, rides in a batch, and is asked again safely.
 
-Promises of :meth:`Client.ask`: the answer is durable; a code that says "nothing happened" is true of
-every try that was made; when it is not known whether an earlier try took effect the code is
-``outcome_unknown``, and the same id may be asked again for seven days.
+Promises of :meth:`Client.ask`: the answer is durable; a refusal is true of every try that was made, also
+of one that was lost on its way and comes late (two asks under one id that overlap speak each for itself);
+when it is not known whether an earlier try took effect the code is ``outcome_unknown``, and the same id
+may be asked again for seven days.
 """
 
 import asyncio
@@ -90,14 +91,16 @@ class Client:
         answer = await self._try(shard, payload)
         if answer.code not in AGAIN:
             return answer
-        return await self._again(shard, payload, answer, deadline_ms)
+        return await self._again(shard, call, payload, answer)
 
-    async def _again(self, shard: int, payload: bytes, answer: Answer, deadline_ms: int) -> Answer:
+    async def _again(self, shard: int, call: Call, payload: bytes, answer: Answer) -> Answer:
         """Ask until there is an answer or the time is over; the id makes it safe."""
         uncertain, wait_s, pendings = False, RETRY_FIRST_S, 0
         while True:
-            uncertain = uncertain or answer.code in ("outcome_unknown", "pending")
-            if self._clock.now_ms() >= deadline_ms:
+            if not uncertain and answer.code in ("outcome_unknown", "pending"):
+                uncertain = True
+                payload = encoder.encode(msgspec.structs.replace(call, again=True)) if call.digest else payload
+            if self._clock.now_ms() >= call.deadline_ms:
                 return Answer(code="outcome_unknown" if uncertain else "busy", shard=shard)
             self.retries += 1
             pendings += answer.code == "pending"

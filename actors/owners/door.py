@@ -64,7 +64,9 @@ class Door:
                 respond(Answer(code="invalid_request", params={"reason": str(error)}))
                 continue
             shard = sharding.shard(call.kind, call.key)
-            incoming.append(Incoming(shard, call.kind, call.key, command, call.id, respond, call.digest, call.deadline_ms, call.trace))
+            incoming.append(
+                Incoming(shard, call.kind, call.key, command, call.id, respond, call.digest, call.deadline_ms, call.trace, again=call.again)
+            )
         self._host.submit(incoming)
         if envelope.left:
             timer = loop.call_later(PATIENCE_S, _give_up, envelope.full)

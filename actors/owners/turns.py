@@ -39,7 +39,7 @@ _POISONED: Final = Refused(code="command_poisoned")
 class Incoming:
     """A command that came in: from a client (with a digest, remembered by id), or from inside."""
 
-    __slots__ = ("ack", "command", "deadline_ms", "digest", "id", "key", "kind", "respond", "shard", "trace")
+    __slots__ = ("ack", "again", "command", "deadline_ms", "digest", "id", "key", "kind", "respond", "shard", "trace")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Incoming:
         deadline_ms: int = 0,
         trace: str = "",
         ack: bytes = b"",
+        again: bool = False,
     ) -> None:
         self.shard = shard
         self.kind = kind
@@ -64,6 +65,7 @@ class Incoming:
         self.deadline_ms = deadline_ms
         self.trace = trace
         self.ack = ack
+        self.again = again
 
 
 class NeedsLoading(Exception):
@@ -115,8 +117,7 @@ class Turns:
             if call.ack and outcome is not _INTERNAL and outcome is not _POISONED:
                 self._accept(cell, call, Accepted(), now_ms)
             else:
-                self.counters.refusals[outcome.code] += 1
-                self.gate(cell.batch, call.respond, refusal_answer(outcome, cell.shard.number, cell.seq))
+                self._tell_refusal(cell, call, outcome, cell.batch)
             return
         self._accept(cell, call, outcome, now_ms)
 
@@ -166,9 +167,7 @@ class Turns:
             other, outcome = found
             looked_at = max(looked_at, other.batch)
             if isinstance(outcome, Refused):
-                refusal = plan.refuse(index, outcome)
-                self.counters.refusals[refusal.code] += 1
-                self.gate(looked_at, call.respond, refusal_answer(refusal, cell.shard.number, cell.seq))
+                self._tell_refusal(cell, call, plan.refuse(index, outcome), looked_at)
                 return None
             agreed.append((other, outcome))
         self.counters.plans_direct += 1
@@ -178,6 +177,15 @@ class Turns:
             if accepted.events:
                 self._record(other, accepted, now_ms, call.id)
         return plan.direct(chosen)
+
+    def _tell_refusal(self, cell: Cell, call: Incoming, refusal: Refused, looked_at: int) -> None:
+        """Nothing has changed, so nothing is written: a repeat is decided anew. Only where an earlier try may still come
+        is the refusal remembered, so that it is not done after all when that comes."""
+        self.counters.refusals[refusal.code] += 1
+        if call.again and refusal is not _INTERNAL and refusal is not _POISONED:
+            self._record(cell, Accepted(reply=refusal), self.clock.now_ms(), call.id, call.digest)
+            looked_at = cell.batch
+        self.gate(looked_at, call.respond, refusal_answer(refusal, cell.shard.number, cell.seq))
 
     def _ask(self, ask: Ask, command_id: bytes) -> tuple[Cell, Accepted | Refused] | None:
         """The first alternative that agrees, or the last refusal when all are here; None when one of them must be asked elsewhere."""
