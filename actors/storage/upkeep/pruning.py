@@ -84,7 +84,8 @@ class Pruner:
 
     async def _mend(self, shard: int, bounds: Bounds, now_ms: int) -> bool:
         """Write the meta or the snapshots that hold the shard back; True when something was written."""
-        if bounds.held == "meta":
+        # A message may have been answered since the last meta.
+        if bounds.held in ("meta", "messages"):
             return await self._save_meta(shard, bounds)
         missing = [entity for entity in bounds.uncovered if (entity.kind, entity.key) not in self._hopeless]
         return bool(missing) and await self._save_snapshots(shard, bounds.epoch, missing[:LOAD_ENTITIES], now_ms)
