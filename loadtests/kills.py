@@ -49,11 +49,13 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. recovered_s: until buying worked again; None when it did not while the load ran.
 
+    longest_wait_s: of a buyer whose order was accepted, from the intended send.
     failed: requests without a 2xx, by code or status; unanswered: those that had none even when sent again.
     """
 
     fault: str
     recovered_s: float | None
+    longest_wait_s: float
     sent: int
     accepted: int
     failed: dict[str, int]
@@ -93,14 +95,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _episode(shop: ShopCopy, sale: Sale, load: Load, fault: Callable[[ShopCopy, int], str], number: int) -> Episode:
+def _episode(shop: ShopCopy, sale: Sale, load: Load, fault: Callable[[ShopCopy, int], tuple[str, float]], number: int) -> Episode:
     hosts = _whole(shop, 0)
     plan = _plan(shop, sale, load, first=number * 97)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run_crowd, plan)
         time.sleep(LEAD_S)
-        at_s = time.monotonic()
-        name = fault(shop, number)
+        name, at_s = fault(shop, number)
         sent = running.result()
     failed = [row for row in sent if not row.attempt.accepted]
     again = _send_again(plan, sent, failed)
@@ -109,6 +110,7 @@ def _episode(shop: ShopCopy, sale: Sale, load: Load, fault: Callable[[ShopCopy, 
     return Episode(
         fault=name,
         recovered_s=None if recovered is None else round(recovered, 2),
+        longest_wait_s=round(max((row.done_s - row.intended_s for row in sent if row.attempt.accepted), default=0.0), 2),
         sent=len(sent),
         accepted=len(sent) - len(failed),
         failed=dict(collections.Counter(row.code or str(row.status) for row in failed)),
@@ -155,17 +157,20 @@ async def _differences(shop: ShopCopy, plan: Plan, sent: list[Sent], sale: Sale)
     return await reconcile(shop.database_url, told)
 
 
-def _kill_a_host(shop: ShopCopy, number: int) -> str:
+def _kill_a_host(shop: ShopCopy, number: int) -> tuple[str, float]:
+    """What was done, and when it began."""
     hosts = sorted(shop.hosts(), key=lambda host: host.host)
     victim = hosts[number % len(hosts)]
+    at_s = time.monotonic()
     os.kill(victim.pid, signal.SIGKILL)
-    return f"kill -9 {victim.host}"
+    return f"kill -9 {victim.host}", at_s
 
 
-def _restart_postgres(shop: ShopCopy, number: int) -> str:
+def _restart_postgres(shop: ShopCopy, number: int) -> tuple[str, float]:
+    at_s = time.monotonic()
     shop.postgres.stop("immediate")
     shop.postgres.start()
-    return "PostgreSQL, immediate restart"
+    return "PostgreSQL, immediate restart", at_s
 
 
 def _whole(shop: ShopCopy, hosts: int) -> int:
@@ -180,7 +185,8 @@ def _whole(shop: ShopCopy, hosts: int) -> int:
 def _words(number: int, episode: Episode) -> str:
     back = "did not recover" if episode.recovered_s is None else f"buying again after {episode.recovered_s:.2f} s"
     return (
-        f"{number}. {episode.fault}: {back}; {episode.accepted} of {episode.sent} accepted at once, failed {episode.failed}, "
+        f"{number}. {episode.fault}: {back}, longest wait {episode.longest_wait_s:.2f} s; "
+        f"{episode.accepted} of {episode.sent} accepted at once, failed {episode.failed}, "
         f"{episode.unanswered} never; {episode.differences}"
     )
 
@@ -193,7 +199,9 @@ def _finish(episodes: list[Episode], books: str, name: str) -> int:
     lost = sum(len(episode.differences.missing) for episode in episodes)
     if times:
         spread = f"{median(times):.2f} s (median), {max(times):.2f} s (longest)"
+        waits = [episode.longest_wait_s for episode in episodes]
         print(f"Buying worked again after {spread}; {late} later than {RECOVERY_S_MAX:g} s.")
+        print(f"The longest wait of an accepted order: {median(waits):.2f} s (median), {max(waits):.2f} s (longest).")
     print(f"{sum(episode.differences.acknowledged for episode in episodes)} answers of acknowledged orders, {lost} lost. Books: {books}.")
     wrong = any(not episode.differences.none or episode.unanswered for episode in episodes)
     return 1 if late or wrong or books != "balanced" else 0
