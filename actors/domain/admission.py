@@ -110,6 +110,9 @@ class AdmissionKind:
     def route(self, key: str) -> str:
         return "sale:" + key
 
+    def crowd(self, key: str, command: object) -> str:
+        return "sale:" + key
+
     def needs(self, command: object) -> tuple[str, ...]:
         return ()
 

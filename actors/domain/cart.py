@@ -92,6 +92,9 @@ class CartKind:
     def route(self, key: str) -> str:
         return "user:" + key
 
+    def crowd(self, key: str, command: object) -> str:
+        return "user:" + key
+
     def needs(self, command: object) -> tuple[str, ...]:
         return ()
 

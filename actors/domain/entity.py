@@ -102,6 +102,7 @@ class Kind(Protocol):
     ``route(key)``: the text whose hash names the shard; kinds of one user share ``user:<id>``.
     ``ending``: those of its commands that finish what was begun or give something back; they are taken also by
     a host that has no room for anything new.
+    ``crowd(key, command)``: what the command contends for; when commands queue, crowds take turns.
     ``needs(command)``: names of reference facts (``sku:..``, ``sale:..``, ``coupon:..``) that ``decide``
     finds in ``context.facts``; a name that does not exist is absent there.
     """
@@ -114,6 +115,8 @@ class Kind(Protocol):
     state: ClassVar[type]
 
     def route(self, key: str) -> str: ...
+
+    def crowd(self, key: str, command: Any) -> str: ...
 
     def needs(self, command: Any) -> tuple[str, ...]: ...
 

@@ -108,6 +108,9 @@ class OrderKind:
     def route(self, key: str) -> str:
         return "user:" + key
 
+    def crowd(self, key: str, command: object) -> str:
+        return "stock:" + command.lines[0].sku_id if isinstance(command, PlaceOrder) and command.lines else "user:" + key
+
     def new(self, key: str) -> OrderBook:
         return OrderBook(user_id=key)
 

@@ -98,6 +98,9 @@ class QuotaKind:
     def route(self, key: str) -> str:
         return "quota:" + key
 
+    def crowd(self, key: str, command: object) -> str:
+        return "quota:" + key
+
     def needs(self, command: object) -> tuple[str, ...]:
         return ()
 

@@ -129,6 +129,9 @@ class StockKind:
     def route(self, key: str) -> str:
         return "stock:" + key
 
+    def crowd(self, key: str, command: object) -> str:
+        return "stock:" + key
+
     def new(self, key: str) -> StockState:
         return StockState(key=key)
 

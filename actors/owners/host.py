@@ -9,7 +9,6 @@ Promises of :meth:`Host.submit`:
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -22,9 +21,11 @@ from actors.owners.batch import Batch
 from actors.owners.cell import Cell, EntityKey, Outgoing, Reminders, Shard, entity_hash
 from actors.owners.counters import Counters
 from actors.owners.facts import FactCache, NeedsFacts
+from actors.owners.heat import WARM, Heat
 from actors.owners.limits import Limits
 from actors.owners.loading import Loading
 from actors.owners.outbox import Outbox
+from actors.owners.queue import FairQueue
 from actors.owners.turns import Incoming, NeedsLoading, Turns
 from actors.ports.clock import Clock
 from actors.ports.journal import Journal, ShardMeta, Snapshot, StorageFull, StorageUnknown
@@ -67,6 +68,7 @@ class Host:
         self.clock = clock
         self.limits = limits
         self.counters = Counters()
+        self.heat = Heat(clock)
         self.shards: dict[int, Shard] = {}
         self.lease_until_ms = 0.0
         self.lost: Callable[[list[Shard]], None] = lambda shards: None
@@ -79,7 +81,7 @@ class Host:
         self.loading = Loading(self, journal)
         self.outbox = Outbox(self, peers, effects)
         self.reminders = Reminders()
-        self.queue: deque[Incoming] = deque()
+        self.queue = FairQueue(limits.queue_commands_max)
         self._tasks: set[asyncio.Task[None]] = set()
         self._kicked = False
         self._reminder_set = asyncio.Event()
@@ -109,12 +111,10 @@ class Host:
 
     def enter(self, call: Incoming) -> None:
         """One command: into the open batch, or the queue while that is full."""
-        if not self.queue and not self._is_full():
+        if not self.queue.count and not self._is_full():
             self._take(call)
-        elif len(self.queue) >= self.limits.queue_commands_max and call.digest:
+        elif not self.queue.add(call):
             self.turns.refuse(call, "busy")
-        else:
-            self.queue.append(call)
 
     def _take(self, call: Incoming) -> None:
         shard = self.shards.get(call.shard)
@@ -186,8 +186,8 @@ class Host:
         self._drain_queue()
 
     def _drain_queue(self) -> None:
-        while self.queue and not self._is_full():
-            self._take(self.queue.popleft())
+        while self.queue.count and not self._is_full():
+            self._take(self.queue.pop())
 
     def _is_full(self) -> bool:
         batch = self.turns.open_batch
@@ -246,7 +246,7 @@ class Host:
             respond(answer)
         if batch.snapshots or any(shard.head - shard.meta_seq >= self.limits.meta_every for shard in batch.shards.values()):
             self._spawn(self._save(batch))
-        if self.queue:
+        if self.queue.count:
             self._drain_queue()
             self.kick()
 
@@ -349,6 +349,8 @@ class Host:
     def _take_snapshots(self, batch: Batch) -> None:
         """States as they are after this batch, encoded now, written once the batch is durable."""
         for cell in batch.cells:
+            if cell.version - cell.counted >= WARM:
+                self.heat.note(cell)
             behind = cell.version - cell.snapshot_version
             # A big state is written more seldom, so that its cost per record stays the same.
             if behind < self.limits.snapshot_every or behind * SNAPSHOT_BYTES_PER_RECORD < cell.snapshot_bytes:

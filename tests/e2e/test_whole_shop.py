@@ -110,7 +110,7 @@ def test_a_second_copy_of_a_directory_and_a_busy_port_are_one_clear_sentence(cop
     assert "STAMPEDE_DIRECT_PORT" in busy.stderr
 
 
-def test_beside_another_copy_what_was_bought_is_there_after_ctrl_c_and_after_a_kill(
+def test_f09_beside_another_copy_what_was_bought_is_there_after_ctrl_c_a_kill_and_the_end_of_ray(
     copy: Any, new_copy: Any, until: Callable[..., float]
 ) -> None:
     beside = copy
@@ -127,6 +127,14 @@ def test_beside_another_copy_what_was_bought_is_there_after_ctrl_c_and_after_a_k
     copy.stop(signal.SIGKILL)
     copy.start()
     assert copy.ask("GET", f"/v1/orders/{order['order_id']}", token=token)[1]["status"] == "pending_payment"
+    status, second = copy.buy(sale_id, sku_id, token)
+    assert status == 201
+    next(process for process in copy.family() if process.name() == "gcs_server").kill()
+    assert copy.process.wait(30) == 1
+    assert "Ray has ended (gcs_server). What was acknowledged is safe in PostgreSQL. Start again with: stampede up." in copy.words
+    until(lambda: copy.family() == [], within_s=5)
+    copy.start()
+    assert copy.ask("GET", f"/v1/orders/{second['order_id']}", token=token)[1]["status"] == "pending_payment"
     assert copy.buy(sale_id, sku_id, token)[0] == 201
     assert copy.run("audit").returncode == 0
     assert beside.ask("GET", "/readyz")[0] == 200
