@@ -23,7 +23,7 @@ SLOW_S_MAX: Final = 12.0
 
 
 class WatchedJournal(MemoryJournal):
-    """The memory journal with its upkeep: records behind a snapshot are pruned, as the archive will do it."""
+    """The memory journal with its upkeep: records behind a snapshot are pruned."""
 
     def __init__(self, clock: Clock, shard_count: int, watch: Callable[[Row], None], *, lease_ms: int) -> None:
         super().__init__(clock, shard_count, lease_ms=lease_ms)

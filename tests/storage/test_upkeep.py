@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import resource
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -282,6 +284,22 @@ async def test_a_lake_that_cannot_be_written_is_a_problem_and_nothing_is_pruned(
     report = await keep(busy_url, in_the_way)
     assert [problem.code for problem in report.problems] == ["lake_unwritable"]
     assert (report.archived, report.pruned) == (0, 0)
+
+
+async def test_a_disk_that_fills_up_leaves_no_half_file_and_the_next_run_goes_on(busy_url: str, db: Any, lake: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        # No file may grow beyond this; the mark of the lake is smaller, Parquet files are not.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+        report = await keep(busy_url, lake)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [problem.code for problem in report.problems] == ["lake_unwritable"]
+    assert (files_in(lake), report.archived, report.pruned) == ([], 0, 0)
+    assert (await keep(busy_url, lake)).problems == ()
+    assert await db.fetchval("SELECT count(*) FROM journal") == 0
 
 
 # --- what is deleted is what is kept --------------------------------------------------------------

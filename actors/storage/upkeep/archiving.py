@@ -67,7 +67,7 @@ class Archiver:
         except FileDamaged as damaged:
             self._tally.add("file_damaged", shard, str(damaged))
         except OSError as error:
-            raise LakeRefused("lake_unwritable", f"{self._lake.path}: {error.strerror}") from error
+            raise LakeRefused("lake_unwritable", f"{self._lake.path}: {error.strerror or error}") from error
         return done
 
     async def _is_due(self, connection: Any, shard: int, done: int, head: int, now_ms: int) -> bool:

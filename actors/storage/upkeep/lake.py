@@ -66,7 +66,7 @@ class Lake:
     def write(self, shard: int, records: list[Record], passed: Callable[[str], None]) -> ArchiveFile:
         """Write records of a shard, read the file back, and answer what can be listed. ``passed`` hears of each step.
 
-        FileDamaged when what is read back is not what was written.
+        OSError when there is no room, or no right. FileDamaged when what is read back is not what was written.
         """
         from actors.storage.upkeep.parquet import write_parquet
 
@@ -74,8 +74,12 @@ class Lake:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"_{path.name}.draft")
-        write_parquet(draft, records)
-        _sync(draft)
+        try:
+            write_parquet(draft, records)
+            _sync(draft)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
         passed("written")
         draft.replace(path)
         for directory in (path.parent, path.parent.parent, self.path):
@@ -101,7 +105,7 @@ class Lake:
         try:
             data = (self.path / file.file).read_bytes()
         except OSError as error:
-            raise FileDamaged(file.file, f"it cannot be read: {error.strerror}") from error
+            raise FileDamaged(file.file, f"it cannot be read: {error.strerror or error}") from error
         # Before anything is parsed: what was altered never reaches the parser.
         if hashlib.sha256(data).digest() != file.file_checksum or len(data) != file.size:
             raise FileDamaged(file.file, "it is not the file that was written")

@@ -1,5 +1,6 @@
 """Records as Parquet. The only module that imports polars (a third of a second, 60 MB): import it where a file is touched."""
 
+import errno
 import io
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,14 @@ SCHEMA: Final = {
 
 
 def write_parquet(path: Path, records: list[Record]) -> None:
-    """Write records, compressed with zstd, with statistics: a reader that wants some days skips the rest by ``at_ms``."""
-    polars.DataFrame(records, schema=SCHEMA, orient="row").write_parquet(path, compression="zstd", statistics=True)
+    """Write records, compressed with zstd, with statistics: a reader that wants some days skips the rest by ``at_ms``.
+
+    OSError when the file cannot be written.
+    """
+    try:
+        polars.DataFrame(records, schema=SCHEMA, orient="row").write_parquet(path, compression="zstd", statistics=True)
+    except polars.exceptions.PolarsError as error:
+        raise OSError(errno.EIO, f"{path.name} cannot be written: {error}") from error
 
 
 def parse_parquet(data: bytes) -> list[Record]:

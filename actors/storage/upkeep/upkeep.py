@@ -105,7 +105,7 @@ class _Run:
         except LakeRefused as refused:
             self._tally.add(refused.code, detail=refused.lake)
         except OSError as error:
-            self._tally.add("lake_unwritable", detail=f"{self._lake.path}: {error.strerror}")
+            self._tally.add("lake_unwritable", detail=f"{self._lake.path}: {error.strerror or error}")
         return await self._finish()
 
     async def _work(self, now_ms: int) -> None:
