@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from actors.storage.embedded.traces import write_private
 from schemas.settings import Settings, from_environment
 
 FILE: Final = "runtime.json"
@@ -21,9 +22,8 @@ def write_config(settings: Settings) -> Path:
     """Write the settings in force for the processes of this node; readable by this user alone."""
     path = settings.data_path / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(msgspec.json.encode(settings))
+    # Whole or not at all: a run that is killed here, or a full disk, leaves the earlier file.
+    write_private(path, msgspec.json.encode(settings))
     return path
 
 

@@ -52,6 +52,9 @@ def running(settings: Settings) -> Settings:
             found = read_config(str(path)) if path.exists() else settings
         except PermissionError as error:
             raise Trouble("foreign", path=path) from error
+        except msgspec.DecodeError:
+            # Half a file of a machine that lost its power: the copy that starts now writes it anew.
+            found = settings
         if found.database_url is None:
             raise Trouble("starting", directory=settings.data_path)
         return found

@@ -281,6 +281,10 @@ def _storefront(settings: Settings, stack: contextlib.ExitStack, tell: Progress,
             f"The storefront did not start ({error}): the machine may be too busy, try again. Its logs are in "
             f"{short_directory(settings) / 'r' / 'session_latest' / 'logs' / 'serve'}."
         ) from error
+    if settings.stripe_url is None and not _listens(settings.host, settings.simulator_port):
+        raise CannotStart(
+            f"The payment simulator does not answer on port {settings.simulator_port}. Its log is {settings.data_path / 'simulator.log'}."
+        )
     deadline = time.monotonic() + READY_S
     for port in (settings.direct_port, settings.ingress_port):
         while not _answers(f"http://{settings.host}:{port}/readyz"):
@@ -288,6 +292,14 @@ def _storefront(settings: Settings, stack: contextlib.ExitStack, tell: Progress,
                 raise CannotStart(f"The storefront on port {port} is not ready after {READY_S:.0f} s. See {settings.data_path} for logs.")
             time.sleep(0.1)
     return settings
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def _answers(url: str) -> bool:

@@ -50,6 +50,14 @@ def test_a_copy_that_is_still_starting_says_so(run: Run, tmp_path: Path) -> None
         assert run("status").err == f"The copy in {tmp_path / 'nothing'} is still starting. Try again in a moment.\n"
 
 
+def test_half_a_state_file_is_of_a_copy_that_is_still_starting(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "runtime.json").write_text('{"data_dir": "/half')
+    with (tmp_path / "nothing" / "up.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run("status").err == f"The copy in {tmp_path / 'nothing'} is still starting. Try again in a moment.\n"
+
+
 def test_a_setting_that_cannot_be_read_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAMPEDE_HOSTS", "two")
     said = run("status")

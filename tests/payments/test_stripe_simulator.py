@@ -289,3 +289,16 @@ async def test_it_runs_as_a_process_and_stops_when_told() -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_half_a_state_file_is_set_aside(tmp_path: Path) -> None:
+    halves: list[bytes] = []
+    state = tmp_path / "state"
+    options = Options(state_file=str(state), seed=1)
+    headers = {"Authorization": "Bearer sk_test_simulator", "Idempotency-Key": "k"}
+    for _ in range(2):
+        async with serving(options) as (url, _), aiohttp.request("POST", f"{url}/v1/payment_intents", data=FORM, headers=headers) as answer:
+            assert (answer.status, answer.headers.get("Idempotent-Replayed")) == (200, None)
+        halves.append(state.read_bytes()[:-9])
+        state.write_bytes(halves[-1])
+    assert (tmp_path / "state.unreadable").read_bytes() == halves[0]

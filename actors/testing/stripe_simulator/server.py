@@ -260,7 +260,12 @@ class Simulator:
     def _load(self) -> None:
         path = Path(self.options.state_file)
         if self.options.state_file and path.exists():
-            kept = msgspec.msgpack.decode(path.read_bytes(), type=Kept)
+            try:
+                kept = msgspec.msgpack.decode(path.read_bytes(), type=Kept)
+            except msgspec.DecodeError:
+                # Half a file, of a machine that lost its power: kept for whoever wants to look, and not in the way.
+                path.replace(path.with_name(path.name + ".unreadable"))
+                return
             self.ledger.books, self.keys.stored = kept.books, kept.keys
 
 
