@@ -220,6 +220,7 @@ class Host:
         if full:
             # It reads and does not write: commands are refused, and once in a while one is let through to see.
             self.counters.storage_full += 1
+            log.error("storage_full", host=self.name)
             self.full_until_ms = now_ms + FULL_MS
 
     def _committed(self, batch: Batch) -> None:

@@ -19,6 +19,8 @@ class Probe:
         """Return when the database has answered. TimeoutError past ``within_s``, StorageUnknown when it cannot be reached."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._ask(within_s))
+            # Whoever asked may have left by the time that it fails.
+            self._asking.add_done_callback(lambda asking: asking.cancelled() or asking.exception())
         await asyncio.wait_for(asyncio.shield(self._asking), within_s)
 
     async def _ask(self, within_s: float) -> None:
