@@ -59,6 +59,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_every: int = 64
     meta_every: int = 1024
     reminders_per_second_max: int = 500
+    split_rate_per_s: int = 1000
+    """Changes a second of one part of an article's stock, kept up for three seconds, beyond which the article is split over more
+    hosts, where there are any. 0: only by hand (``stampede sale prepare``)."""
+    split_parts_max: int = 16
+    """Parts of one article that are made by themselves."""
     watchdog_ms: int = 5000
 
     # the journal's upkeep

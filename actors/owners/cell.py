@@ -23,10 +23,11 @@ _META_DECODER: Final[Any] = msgspec.msgpack.Decoder(tuple[list[tuple[str, str, W
 
 
 class Cell:
-    """One entity in memory. ``batch`` is the number of the batch that holds its latest record."""
+    """One entity in memory. ``batch`` is the number of the batch that holds its latest record; ``counted`` the version at
+    which its records were last counted (``actors.owners.heat``)."""
 
     __slots__ = (
-        "batch", "key", "kind", "kind_name", "replayed", "seen", "seq", "shard", "snapshot_bytes", "snapshot_version", "state",
+        "batch", "counted", "key", "kind", "kind_name", "replayed", "seen", "seq", "shard", "snapshot_bytes", "snapshot_version", "state",
         "touched_ms", "version", "waiters",
     )  # fmt: skip
 
@@ -39,6 +40,7 @@ class Cell:
         self.version = 0
         self.seq = 0
         self.snapshot_version = 0
+        self.counted = 0
         self.snapshot_bytes = 0
         self.seen: dict[bytes, Seen] = {}
         self.waiters: dict[bytes, list[Respond]] = {}
@@ -59,6 +61,7 @@ class Cell:
             for command_id, answer in body.completes:
                 remember_answer(self.seen, command_id, answer)
         self.replayed += len(rows)
+        self.counted = self.version
 
     def fresh_seen(self, at_ms: int) -> dict[bytes, Seen]:
         """Forget what is older than the horizon; answers what is left, for a snapshot."""

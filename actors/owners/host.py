@@ -21,6 +21,7 @@ from actors.owners.batch import Batch
 from actors.owners.cell import Cell, EntityKey, Outgoing, Reminders, Shard, entity_hash
 from actors.owners.counters import Counters
 from actors.owners.facts import FactCache, NeedsFacts
+from actors.owners.heat import WARM, Heat
 from actors.owners.limits import Limits
 from actors.owners.loading import Loading
 from actors.owners.outbox import Outbox
@@ -67,6 +68,7 @@ class Host:
         self.clock = clock
         self.limits = limits
         self.counters = Counters()
+        self.heat = Heat(clock)
         self.shards: dict[int, Shard] = {}
         self.lease_until_ms = 0.0
         self.lost: Callable[[list[Shard]], None] = lambda shards: None
@@ -348,6 +350,8 @@ class Host:
     def _take_snapshots(self, batch: Batch) -> None:
         """States as they are after this batch, encoded now, written once the batch is durable."""
         for cell in batch.cells:
+            if cell.version - cell.counted >= WARM:
+                self.heat.note(cell)
             behind = cell.version - cell.snapshot_version
             # A big state is written more seldom, so that its cost per record stays the same.
             if behind < self.limits.snapshot_every or behind * SNAPSHOT_BYTES_PER_RECORD < cell.snapshot_bytes:

@@ -35,6 +35,9 @@ from schemas.settings import Settings
 log = structlog.get_logger("stampede.runtime")
 
 SYNC_S: Final = 30.0
+HOT_SHOWN: Final = 20
+"""Busiest entities that a host tells of."""
+
 STOP_S: Final = 10.0
 LEFT_FOR_MEMORY: Final = 70
 """The exit code of a host that ends to start anew; Ray starts it again."""
@@ -103,6 +106,7 @@ class HostProcess:
         self._run(placement.keep_shards())
         self._run(self.host.keep_reminding())
         self._run(self.host.facts.keep_fresh())
+        self._run(self.host.heat.keep_sampling())
         self.memory = MemoryWatch(self.host, ProcessMemory(), host_bytes(self._settings), self._start_anew)
         self._run(self.memory.keep_watching())
         self._run(self._keep_time())
@@ -188,6 +192,9 @@ class HostProcess:
             "memory_limit_bytes": self.memory.limit,
             "memory_pressure": int(self.memory.pressure),
             "lease_left_ms": round(host.lease_until_ms - host.clock.monotonic_ms()),
+            "hot": [
+                {"kind": kind, "key": key, "records_per_s": round(rate)} for (kind, key), rate in list(host.heat.rates.items())[:HOT_SHOWN]
+            ],
             "counters": host.counters.as_dict(),
         }
 

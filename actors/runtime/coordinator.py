@@ -1,4 +1,4 @@
-"""The coordinator: hosts on every node, a plan for the shards, the projections, and the journal's upkeep from time to time."""
+"""The coordinator: hosts on every node, a plan for the shards, the projections, hot articles, the journal's upkeep."""
 
 import asyncio
 import os
@@ -16,10 +16,13 @@ from actors.domain.sharding import Sharding
 from actors.owners.placement import Coordinator as Planner
 from actors.ports.journal import StorageUnknown
 from actors.runtime.assembly import host_name
-from actors.runtime.config import read_config
+from actors.runtime.config import read_config, short_directory
 from actors.runtime.logs import configure_logs
 from actors.runtime.options import NAMESPACE, SHARD_HOST
+from actors.runtime.ray_transport import RayTransport
 from actors.runtime.shard_host import ShardHost
+from actors.runtime.socket_transport import SocketTransport
+from actors.runtime.splitter import Splitter
 from actors.runtime.upkeep import UpkeepTimer
 from actors.storage.board import PostgresBoard
 from actors.storage.projections.follower import Follower
@@ -31,7 +34,8 @@ START_TIMEOUT_S: Final = 60.0
 
 
 class _Coordinator:
-    """Keeps hosts running on every node and proposes where shards live; runs the projections, and the upkeep in a process of its own.
+    """Keeps hosts running on every node and proposes where shards live; runs the projections, splits
+    articles that are too hot for one host, and runs the upkeep in a process of its own.
 
     Nothing is lost when it is gone: hosts claim by themselves, orders are taken, tables fall behind.
     """
@@ -46,9 +50,11 @@ class _Coordinator:
         self._planner = Planner(self._board, Sharding(b"", self._settings.shard_count, pools).pool)
         self._follower = Follower(self._settings.database_url)
         self._upkeep = UpkeepTimer(config_path, self._settings.journal_upkeep_s, self._settings.data_path / "upkeep.log")
+        transport = SocketTransport(short_directory(self._settings), RayTransport())
+        self._splitter = Splitter(self._settings, self._board, transport)
         self._hosts: dict[str, Any] = {}
         # Begun here and not when told to: a coordinator that Ray starts again is told nothing.
-        works = (self._keep_placing, self._keep_hosts, self._follower.run, self._upkeep.run)
+        works = (self._keep_placing, self._keep_hosts, self._follower.run, self._upkeep.run, self._splitter.run)
         self._tasks = [asyncio.ensure_future(_lasting(work)) for work in works]
 
     @ray.method

@@ -25,6 +25,9 @@ GAUGES: Final = {
     "memory_limit_bytes": "Memory that a host may use",
     "memory_pressure": "0: none; 1: idle entities are dropped early; 2: new commands are told busy; 3: the host starts anew",
 }
+SHARED: Final = ("stock", "quota", "admission")
+"""Kinds whose busiest entities are named: articles, coupons and sales. A buyer's name is nobody's business here."""
+
 COUNTERS: Final = (
     "commands", "turns", "records", "flushes", "flush_ms_total", "fenced", "unknown", "storage_full", "takeovers", "activations",
     "passivations", "snapshots", "sends", "send_retries", "poisoned", "plans_direct", "plans_staged",
@@ -68,6 +71,9 @@ def metrics_text(hosts: list[dict[str, Any]], projections: Mapping[str, tuple[in
     for name in COUNTERS:
         lines.append(f"# TYPE stampede_host_{name} counter")
         lines += [f'stampede_host_{name}{{host="{host["host"]}"}} {host["counters"][name]}' for host in hosts if "counters" in host]
+    lines.append("# TYPE stampede_host_entity_records_per_second gauge")
+    for host in hosts:
+        lines += [_heat(host["host"], hot) for hot in host.get("hot", ()) if hot["kind"] in SHARED]
     for host in hosts:
         counters = host.get("counters", {})
         refusals = counters.get("refusals", {})
@@ -78,6 +84,11 @@ def metrics_text(hosts: list[dict[str, Any]], projections: Mapping[str, tuple[in
         lines.append(f'stampede_projection_lag_rows{{projection="{group}"}} {lag[0]}')
         lines.append(f'stampede_projection_lag_seconds{{projection="{group}"}} {lag[1]}')
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _heat(host: str, hot: Mapping[str, Any]) -> str:
+    labels = f'host="{host}",kind="{hot["kind"]}",key="{hot["key"]}"'
+    return f"stampede_host_entity_records_per_second{{{labels}}} {hot['records_per_s']}"
 
 
 def _histogram(name: str, host: str, counts: Mapping[str, int]) -> list[str]:

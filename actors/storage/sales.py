@@ -176,9 +176,8 @@ async def open_sale(connection: Any, client: Asks, sale: NewSale) -> NewSale | R
 async def split_sale(connection: Any, client: Asks, sale_id: str, parts: int) -> list[PartLevel] | Refused:
     """Spread the stock of a sale over ``parts`` owners, evenly; answers the levels.
 
-    First everybody learns to ask all the parts, then units move: an empty part is never the last word.
-    Units on their way, milliseconds long, are nobody's; so it is done before the rush. More parts can
-    be made of fewer, never the other way round. Refused: ``sale_unknown``, ``invalid_request``.
+    More parts can be made of fewer, never the other way round. Best done before the rush. Refused: ``sale_unknown``,
+    ``invalid_request``, and as :func:`split_skus`.
     """
     terms = await _terms(connection, sale_id)
     if terms is None:
@@ -187,10 +186,20 @@ async def split_sale(connection: Any, client: Asks, sale_id: str, parts: int) ->
     most = max(row["parts"] for row in rows)
     if not most <= parts <= PARTS_MAX:
         return Refused(code="invalid_request", params={"reason": f"parts must be from {most} to {PARTS_MAX}"})
-    if await connection.execute(SPLIT, list(terms.prices), parts) != "UPDATE 0":
+    return await split_skus(connection, client, sorted(terms.prices), parts)
+
+
+async def split_skus(connection: Any, client: Asks, sku_ids: list[str], parts: int) -> list[PartLevel] | Refused:
+    """Spread the stock of these articles over ``parts`` owners each, evenly, also while they are bought; answers the levels.
+
+    First everybody learns to ask all the parts, then units move: an empty part is never the last word. Units
+    on their way, milliseconds long, are nobody's; every part but an empty one keeps some meanwhile. Asked again
+    after a failure it goes on from there. Refused: whatever hinders an answer; nothing is lost then.
+    """
+    if await connection.execute(SPLIT, sku_ids, parts) != "UPDATE 0":
         await asyncio.sleep(KNOWN_S)
     levels: list[PartLevel] = []
-    for sku_id in sorted(terms.prices):
+    for sku_id in sku_ids:
         found = await _spread(client, sku_id, parts)
         if isinstance(found, Refused):
             return found
@@ -219,6 +228,13 @@ async def sale_status(connection: Any, client: Asks, sale_id: str) -> SaleStatus
 async def _terms(connection: Any, sale_id: str) -> SaleTerms | None:
     row = await connection.fetchrow(SALE, sale_id)
     return sale_of(row) if row else None
+
+
+async def part_levels(connection: Any, client: Asks, sku_id: str) -> list[PartLevel] | Refused:
+    """The exact stock of every part of an article. Refused: ``sku_unknown``, or whatever hinders an answer."""
+    for row in await connection.fetch(PARTS, [sku_id]):
+        return await _levels(client, sku_id, row["parts"])
+    return Refused(code="sku_unknown", params={"sku_id": sku_id})
 
 
 async def _levels(client: Asks, sku_id: str, parts: int) -> list[PartLevel] | Refused:

@@ -90,10 +90,16 @@ class NoEffects:
 
 
 class ShopFacts:
-    """Facts that never change."""
+    """Facts that change when a test says so."""
 
     def __init__(self, facts: dict[str, Any]) -> None:
         self.facts = facts
+        self.news: list[str] = []
+
+    def put(self, name: str, fact: Any) -> None:
+        """A fact is now this."""
+        self.facts[name] = fact
+        self.news.append(name)
 
     async def load(self, names: list[str]) -> dict[str, Any]:
         """See the port."""
@@ -101,7 +107,7 @@ class ShopFacts:
 
     async def changed(self, since: int) -> tuple[int, list[str]]:
         """See the port."""
-        return 1, []
+        return len(self.news) + 1, self.news[max(0, since - 1) :] if since >= 0 else []
 
 
 class Room:
@@ -129,8 +135,9 @@ class Room:
         self.hosts: list[Host] = []
         self.placements: list[Placement] = []
         self._numbers = 0
+        self.facts = ShopFacts(facts or shop())
         for number in range(hosts):
-            self._add(f"host{number}", ShopFacts(facts or shop()))
+            self._add(f"host{number}", self.facts)
 
     def _add(self, name: str, facts: ShopFacts) -> None:
         host = Host(name, self.sharding, self.journal, facts, ClientPeers(self.client, self.clock), NoEffects(), self.clock, self.limits)

@@ -9,6 +9,9 @@ from serve.cli.journal import journal_line
 from serve.cli.status import Status, owners
 from serve.cli.words import is_chinese
 
+HOT_MAX: Final = 8
+"""Rows of the hottest entities."""
+
 TITLES: Final[dict[str, tuple[str, str]]] = {
     "host": ("host", "主机"),
     "pid": ("pid", "进程"),
@@ -19,6 +22,8 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
     "flush": ("rows a flush, ms", "每次刷写行数、毫秒"),
     "memory": ("memory", "内存"),
     "orders": ("records", "记录"),
+    "entity": ("hottest entities", "最热实体"),
+    "rate": ("changes a second", "每秒变更"),
     "lease": ("lease", "租约"),
     "state": ("state", "状态"),
     "projection": ("projection", "投影"),
@@ -54,7 +59,9 @@ def _title(name: str) -> str:
 
 def page(found: Status) -> RenderableType:
     """The tables, one below the other."""
-    return Group(_summary(found), _hosts(found), _projections(found), journal_line(found.journal), _lanes(found), _processes(found))
+    hot = [_hot(found)] if any(host.get("hot") for host in found.hosts) else []
+    tables = (_projections(found), journal_line(found.journal), _lanes(found), _processes(found))
+    return Group(_summary(found), _hosts(found), *hot, *tables)
 
 
 def _summary(found: Status) -> str:
@@ -102,6 +109,15 @@ def _state(host: dict[str, Any]) -> str:
     return _title(PRESSURE[host["memory_pressure"]])
 
 
+def _hot(found: Status) -> Table:
+    """The entities that change fastest: an article that is too hot for one host is split by itself where there are several."""
+    table = _table("entity", "host", "rate")
+    rows = [(hot["records_per_s"], f"{hot['kind']} {hot['key']}", host["host"]) for host in found.hosts for hot in host.get("hot", ())]
+    for rate, entity, host in sorted(rows, reverse=True)[:HOT_MAX]:
+        table.add_row(entity, host, f"{rate:,}")
+    return table
+
+
 def _projections(found: Status) -> Table:
     table = _table("projection", "behind", "stopped")
     for name, view in found.projections.items():
@@ -130,5 +146,7 @@ def _processes(found: Status) -> Table:
 def _table(*names: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
-        table.add_column(_title(name), justify="left" if name in ("host", "state", "projection", "lane", "url", "process") else "right")
+        table.add_column(
+            _title(name), justify="left" if name in ("host", "entity", "state", "projection", "lane", "url", "process") else "right"
+        )
     return table

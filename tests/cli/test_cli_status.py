@@ -16,7 +16,7 @@ Run = Callable[..., Any]
 pytestmark = pytest.mark.slow
 
 COUNTS = {"shards", "entities", "queue", "loading", "sends_open", "sends_oldest_ms", "reminders", "lease_left_ms", "up_s", "counters"}
-COUNTS |= {"memory_bytes", "memory_limit_bytes", "memory_pressure"}
+COUNTS |= {"memory_bytes", "memory_limit_bytes", "memory_pressure", "hot"}
 
 
 def caught_up(run: Run) -> Any:

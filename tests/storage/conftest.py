@@ -22,6 +22,7 @@ from actors.ports.journal import Fence, Row
 from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
 from actors.storage.connect import Identity
+from actors.storage.facts import PostgresFacts
 from actors.storage.journal import PostgresJournal
 from actors.storage.migrate import found_cluster
 from actors.storage.projections.follower import Follower
@@ -133,10 +134,13 @@ async def writer(database_url: str, sharding: Sharding) -> AsyncIterator[Writer]
 
 
 class Facts:
-    """Every SKU is sold for 19.99 yuan in one part (``hot`` ones in two), every sale is open to all."""
+    """Every SKU is sold for 19.99 yuan in one part (``hot`` ones in two), every sale is open to all. ``tables``: or what they say."""
+
+    def __init__(self) -> None:
+        self.tables: PostgresFacts | None = None
 
     async def load(self, names: list[str]) -> dict[str, Any]:
-        return {name: self._fact(name) for name in names}
+        return {name: self._fact(name) for name in names} if self.tables is None else await self.tables.load(names)
 
     def _fact(self, name: str) -> Any:
         what, _, key = name.partition(":")
@@ -149,7 +153,7 @@ class Facts:
         )
 
     async def changed(self, since: int) -> tuple[int, list[str]]:
-        return 1, []
+        return (1, []) if self.tables is None else await self.tables.changed(since)
 
 
 class Gateway:
@@ -196,7 +200,7 @@ class Shop:
     def __init__(self, url: str, sharding: Sharding, clock: DatabaseClock, host_url: str = "", guarded: bool = True) -> None:
         self.url, self.sharding, self.clock = url, sharding, clock
         self.host_url, self.guarded = host_url or url, guarded
-        self.gateway, self.doors = Gateway(), Doors()
+        self.gateway, self.doors, self.facts = Gateway(), Doors(), Facts()
         self.client_board = PostgresBoard(url, "client")
         self.client = Client(sharding, self.doors, self.client_board, clock)
         self.hosts: list[Host] = []
@@ -213,7 +217,7 @@ class Shop:
             journal = PostgresJournal(self.host_url, name, identity=identity)
             await board.join(name, name)
             limits = Limits(board_ms=50)
-            host = Host(name, self.sharding, journal, Facts(), ClientPeers(self.client, self.clock), self.gateway, self.clock, limits)
+            host = Host(name, self.sharding, journal, self.facts, ClientPeers(self.client, self.clock), self.gateway, self.clock, limits)
             self.doors.doors[name] = Door(host)
             self.hosts.append(host)
             self.boards.append(board)
