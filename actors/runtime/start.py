@@ -58,7 +58,8 @@ def start_ray(settings: Settings, progress: Callable[[str], None]) -> RunningRay
             last = error
             progress(f"Ray did not start ({type(error).__name__}); that was try {attempt} of {TRIES}")
             running.stop()
-            time.sleep(attempt)
+            if attempt < TRIES:
+                time.sleep(attempt)
     raise RayStartFailed(f"Ray did not start in {TRIES} tries. Its logs are in {directory}. The last error: {last}") from last
 
 

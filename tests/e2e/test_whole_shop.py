@@ -1,5 +1,6 @@
 """The whole shop, started by one command: buying, paying, the books, faults, and starting again."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,10 +10,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import psutil
 import pytest
 
+from actors.domain.kinds import body_decoder
 from actors.runtime.config import short_directory
+from actors.storage.embedded.postgres import EmbeddedPostgres
+from schemas.order import OrderPlaced
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -129,13 +134,21 @@ def test_f09_beside_another_copy_what_was_bought_is_there_after_ctrl_c_a_kill_an
     assert copy.ask("GET", f"/v1/orders/{order['order_id']}", token=token)[1]["status"] == "pending_payment"
     status, second = copy.buy(sale_id, sku_id, token)
     assert status == 201
+    assert beside.ask("GET", "/readyz")[0] == 200
+    assert beside.ask("GET", f"/v1/orders/{order['order_id']}", token=token)[0] == 401
     next(process for process in copy.family() if process.name() == "gcs_server").kill()
     assert copy.process.wait(30) == 1
     assert "Ray has ended (gcs_server). What was acknowledged is safe in PostgreSQL. Start again with: stampede up." in copy.words
     until(lambda: copy.family() == [], within_s=5)
-    copy.start()
-    assert copy.ask("GET", f"/v1/orders/{second['order_id']}", token=token)[1]["status"] == "pending_payment"
-    assert copy.buy(sale_id, sku_id, token)[0] == 201
-    assert copy.run("audit").returncode == 0
-    assert beside.ask("GET", "/readyz")[0] == 200
-    assert beside.ask("GET", f"/v1/orders/{order['order_id']}", token=token)[0] == 401
+    with EmbeddedPostgres(copy.folder / "data" / "postgres") as server:
+        assert copy.run("audit", STAMPEDE_DATABASE_URL=server.url).returncode == 0
+        placed = asyncio.run(_placed(server.url))
+    assert {order["order_id"], second["order_id"]} <= placed
+
+
+async def _placed(url: str) -> set[str]:
+    """Every order that was placed, by the journal."""
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("SELECT body FROM journal WHERE kind = 'order'")
+    await connection.close()
+    return {event.order_id for row in rows for event in body_decoder.decode(row["body"]).events if isinstance(event, OrderPlaced)}
