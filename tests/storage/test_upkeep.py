@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ async def test_everything_that_rests_is_archived_and_pruned_and_the_books_still_
     assert after.counts == {**before.counts, "archived": records}
     assert [row["file"] for row in await db.fetch("SELECT file FROM journal_archive ORDER BY file")] == files_in(lake)
     assert report.files == len(files_in(lake))
+    assert stat.S_IMODE(os.stat(lake).st_mode) == 0o700
 
 
 async def test_a_second_upkeep_finds_nothing_to_do(busy_url: str, lake: Path) -> None:

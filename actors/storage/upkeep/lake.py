@@ -60,7 +60,8 @@ class Lake:
         elif (self.path / JOURNAL).exists():
             raise LakeRefused("lake_foreign", str(self.path))
         else:
-            self.path.mkdir(parents=True, exist_ok=True)
+            # Records say who bought what.
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_durably(mark, wanted.encode())
 
     def write(self, shard: int, records: list[Record], passed: Callable[[str], None]) -> ArchiveFile:
