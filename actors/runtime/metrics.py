@@ -4,14 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from actors.ports.journal import Board, StorageUnknown
-from actors.ports.transport import Transport, TransportLost
+from actors.ports.transport import Transport
+from actors.runtime.host_status import host_status
 
 Lag = Callable[[], Awaitable[Mapping[str, tuple[int, float]]]]
-
-TIMEOUT_S: Final = 2.0
 
 GAUGES: Final = {
     "shards": "Shards owned by a host",
@@ -50,16 +47,8 @@ class HostMetrics:
             lag, journal = await self._lag(), await self._journal()
         except StorageUnknown:
             leases, lag, journal = [], {}, ""
-        found = await asyncio.gather(*(self._ask(host) for host in leases))
+        found = await asyncio.gather(*(host_status(self._transport, host) for host in leases))
         return metrics_text([status for status in found if status], lag) + journal
-
-    async def _ask(self, host: str) -> dict[str, Any]:
-        try:
-            told = await asyncio.wait_for(self._transport.call(host, b""), TIMEOUT_S)
-            status: dict[str, Any] = msgspec.json.decode(told)
-            return status
-        except (TransportLost, TimeoutError, msgspec.DecodeError):
-            return {}
 
 
 def metrics_text(hosts: list[dict[str, Any]], projections: Mapping[str, tuple[int, float]]) -> str:

@@ -8,14 +8,14 @@ import asyncio
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 import structlog
 
 from actors.client.client import Client
 from actors.domain.entity import Refused
 from actors.domain.splitting import SplitRule, Watch, parts_wanted, rested, watch
 from actors.ports.journal import StorageUnknown
-from actors.ports.transport import Transport, TransportLost
+from actors.ports.transport import Transport
+from actors.runtime.host_status import host_status
 from actors.storage.board import PostgresBoard
 from actors.storage.clock import DatabaseClock
 from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
@@ -28,8 +28,6 @@ log = structlog.get_logger("stampede.runtime")
 LOOK_S: Final = 1.0
 ALONE_S: Final = 5.0
 """With one host there is nobody to split with: it is enough to see when another one comes."""
-
-ASK_S: Final = 2.0
 
 
 class Splitter:
@@ -61,19 +59,11 @@ class Splitter:
     async def rates(self, hosts: list[str]) -> dict[str, float]:
         """Changes a second by part of an article, as the hosts measured them; of a host that does not answer nothing."""
         found: dict[str, float] = {}
-        for told in await asyncio.gather(*(self._ask(host) for host in hosts)):
-            for hot in told.get("hot", ()):
+        for told in await asyncio.gather(*(host_status(self._transport, host) for host in hosts)):
+            for hot in (told or {}).get("hot", ()):
                 if hot["kind"] == "stock":
                     found[hot["key"]] = hot["records_per_s"]
         return found
-
-    async def _ask(self, host: str) -> dict[str, Any]:
-        try:
-            answer = await asyncio.wait_for(self._transport.call(host, b""), ASK_S)
-            status: dict[str, Any] = msgspec.json.decode(answer)
-            return status
-        except (TransportLost, TimeoutError, msgspec.DecodeError):
-            return {}
 
     async def look(self, rates: dict[str, float], now_ms: int) -> list[str]:
         """Judge by these rates, and do what is to be done; the articles that were split or made even."""

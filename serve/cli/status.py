@@ -131,14 +131,11 @@ def _is_dead_here(settings: Settings, lease: "HostLease") -> bool:
 
 
 async def _host(transport: "Transport", lease: "HostLease") -> dict[str, Any]:
-    from actors.ports.transport import TransportLost
+    from actors.runtime.host_status import host_status
 
     known = {"host": lease.host, "pid": lease.pid, "node": lease.node, "draining": lease.draining}
-    try:
-        told = await asyncio.wait_for(transport.call(lease.host, b""), ASK_S)
-    except (TransportLost, TimeoutError):
-        return {**known, "answers": False}
-    return {**msgspec.json.decode(told, type=dict[str, Any]), **known, "answers": True}
+    told = await host_status(transport, lease.host, ASK_S)
+    return {**known, "answers": False} if told is None else {**told, **known, "answers": True}
 
 
 async def _projections(settings: Settings) -> dict[str, ProjectionView]:

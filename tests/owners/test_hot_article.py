@@ -8,6 +8,7 @@ import pytest
 
 from actors.domain.entity import Refused
 from actors.owners.heat import WARM
+from actors.runtime.metrics import metrics_text
 from actors.storage.sales import split_skus
 from actors.testing.room import Room, play
 from actors.testing.sim_books import Books
@@ -154,3 +155,10 @@ def test_the_rate_of_the_busiest_entities_is_measured_and_nobody_elses() -> None
         assert room.host.heat.rates == {}
 
     play(scene)
+
+
+def test_metrics_name_hot_articles_coupons_and_sales_and_no_buyer() -> None:
+    hot = [{"kind": "stock", "key": "sku_a#1", "records_per_s": 1200}, {"kind": "order", "key": "usr_1", "records_per_s": 90}]
+    lines = metrics_text([{"host": "h0", "hot": hot}], {}).splitlines()
+    shown = [line for line in lines if line.startswith("stampede_host_entity")]
+    assert shown == ['stampede_host_entity_records_per_second{host="h0",kind="stock",key="sku_a#1"} 1200']
