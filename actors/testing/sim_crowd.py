@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from actors.adapters.payments.gateway import order_notice
 from actors.testing.market import HOME
-from actors.testing.sim_shop import CART_SKUS, HOT
+from actors.testing.sim_shop import CART_SKUS, HOT, PARTS_MAX
 from actors.testing.sim_world import World
 from schemas import order as o
 from schemas import quota as q
@@ -333,6 +333,20 @@ class Crowd:
         intent = self.intend("order", user_id, _always(ghost))
         intent.id = b"ghost"
         await self.insist(intent, 3)
+
+    async def manager(self, seed: int) -> None:
+        """Splits the scarce SKU further while it is bought (the clerk moves units), and gives holds away that are somebody's."""
+        rng, world = random.Random(f"manager {seed}"), self.world
+        for _ in range(6):
+            await asyncio.sleep(rng.uniform(2.0, 8.0))
+            held = [(key, reservation_id) for key, part in world.books.parts.items() for reservation_id in part.holds]
+            if world.shop.parts < PARTS_MAX and rng.random() < 0.3:
+                world.shop.split_further()
+                world.counts["split_further"] += 1
+            elif held:
+                key, reservation_id = rng.choice(held)
+                await self.insist(self.intend("stock", key, _always(s.Release(reservation_id=reservation_id))), 3)
+                world.counts["hold_given_away"] += 1
 
     def _some_claim(self, coupon_id: str) -> bytes:
         quota = self.world.books.quotas.get(coupon_id)

@@ -9,6 +9,7 @@ from schemas.offer import CouponTerms, Offer, SaleTerms
 
 SALE_LIMIT: Final = 3
 HOT: Final = "sku_hot"
+PARTS_MAX: Final = 4
 CART_SKUS: Final = ("sku_a", "sku_b", "sku_c")
 FOREVER_MS: Final = 2**50
 
@@ -23,7 +24,7 @@ class Shop:
         self.changed: dict[str, int] = {}
         self._rng = rng
         now_ms = clock.now_ms()
-        self.put("sku:" + HOT, Offer(sku_id=HOT, product_id="prd_hot", price=1999, currency="CNY", parts=self.parts))
+        self._put_hot()
         for index, sku_id in enumerate(CART_SKUS):
             self.put("sku:" + sku_id, Offer(sku_id=sku_id, product_id=f"prd_{sku_id}", price=700 + 333 * index, currency="CNY"))
         self.put("sku:sku_eur", Offer(sku_id="sku_eur", product_id="prd_eur", price=500, currency="EUR"))
@@ -43,6 +44,14 @@ class Shop:
         self.version += 1
         self.facts[name] = fact
         self.changed[name] = self.version
+
+    def split_further(self) -> None:
+        """The scarce article has one more part."""
+        self.parts += 1
+        self._put_hot()
+
+    def _put_hot(self) -> None:
+        self.put("sku:" + HOT, Offer(sku_id=HOT, product_id="prd_hot", price=1999, currency="CNY", parts=self.parts))
 
     def change_a_price(self) -> None:
         """A merchant changes the price of one article."""

@@ -82,7 +82,7 @@ async def _live(world: World, crowd: Crowd, tables: Tables, seed: int) -> None:
     followers = [asyncio.ensure_future(Follower(world.store, tables, world.rng, f"follower{i}").follow()) for i in range(2)]
     background = [asyncio.ensure_future(chaos.reign()), asyncio.ensure_future(crowd.webhooks())]
     world.break_things()
-    await asyncio.gather(crowd.clerk(), *(crowd.buyer(user_id) for user_id in crowd.orders))
+    await asyncio.gather(crowd.clerk(), crowd.manager(seed), *(crowd.buyer(user_id) for user_id in crowd.orders))
     background[0].cancel()
     await chaos.settle()
     world.heal()
