@@ -107,6 +107,7 @@ RATIOS: tuple[tuple[str, str, str], ...] = (
     ("ingress_vs_redis", "ingress", "redis"),
     ("direct_returning_vs_rowlock", "direct_returning", "rowlock"),
     ("two_hosts_direct_vs_rowlock", "direct_two_hosts", "rowlock"),
+    ("two_hosts_split_direct_vs_rowlock", "direct_two_hosts_split", "rowlock"),
     ("two_hosts_ingress_vs_rowlock", "ingress_two_hosts", "rowlock"),
     ("sold_out_vs_empty", "sold_out", "empty"),
 )

@@ -14,8 +14,9 @@ LABELS: Final = {
     "direct": "Stampede, direct listener, one host",
     "direct_returning": "Stampede, direct listener, buyers whose books must be read first",
     "ingress": "Stampede, Serve ingress, one host",
-    "direct_two_hosts": "Stampede, direct listener, two hosts",
-    "ingress_two_hosts": "Stampede, Serve ingress, two hosts",
+    "direct_two_hosts": "Stampede, direct listener, two hosts, article on one",
+    "direct_two_hosts_split": "Stampede, direct listener, two hosts, article split over both",
+    "ingress_two_hosts": "Stampede, Serve ingress, two hosts, article on one",
     "sold_out": "Stampede, sold-out answers",
     "empty": "Stampede, empty answers",
 }

@@ -28,9 +28,14 @@ class ShopBench:
     def __init__(self, shop: ShopCopy, options: Options) -> None:
         self._shop, self._options, self._first = shop, options, secrets.randbelow(options.users)
 
-    def orders(self, system: str, port: int, *, warm: bool = True) -> Measure:
-        """Durable orders of one hot article, until projections have caught up. warm: after a moment of the same load."""
+    def orders(self, system: str, port: int, *, warm: bool = True, parts: int = 1) -> Measure:
+        """Durable orders of one hot article, until projections have caught up.
+
+        warm: after a moment of the same load. parts: of the article, spread before the sale.
+        """
         sale = self._shop.open_sale(stock=STOCK, limit=self._options.limit_each)
+        if parts > 1:
+            self._shop.command("sale", "prepare", sale.sale_id, "--parts", str(parts))
         return self._closed(system, port, sale.path, sale.body, warm=warm)
 
     def refusals(self) -> tuple[Measure, Measure]:

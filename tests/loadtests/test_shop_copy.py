@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator
 
 import asyncpg
@@ -96,9 +97,10 @@ def test_an_acknowledged_order_that_the_tables_lost_is_found(shop: ShopCopy, mon
         await connection.execute(STEAL, sale.sale_id)
         await connection.close()
 
-    def fault(copy: ShopCopy, number: int) -> str:
+    def fault(copy: ShopCopy, number: int) -> tuple[str, float]:
+        at_s = time.monotonic()
         asyncio.run(steal())
-        return "an order stolen"
+        return "an order stolen", at_s
 
     episode = kills._episode(shop, sale, kills.Load(rate_per_s=50.0, seconds=1.0, connections=4), fault, 0)
     assert len(episode.differences.missing) == 1
