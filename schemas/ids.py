@@ -70,9 +70,11 @@ def order_shard(order: str) -> int:
 
 def derived_id(*parts: str | bytes) -> bytes:
     """Sixteen bytes that are the same for the same parts: the id of a retried command or reservation."""
-    data = [part.encode() if isinstance(part, str) else part for part in parts]
-    # Each part after its length, so that no two lists of parts are the same bytes.
-    framed = b"".join([len(part).to_bytes(4, "big") + part for part in data])
+    framed = b""
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        # Each part after its length, so that no two lists of parts are the same bytes.
+        framed += len(data).to_bytes(4, "big") + data
     return hashlib.blake2b(framed, digest_size=16).digest()
 
 

@@ -97,7 +97,7 @@ class SoldOut:
         if now_ms >= mark.until_ms:
             return False
         prefix = derived_id(command_id, "r0")[:PREFIX_BYTES]
-        return not any(prefix in part.holders for part in mark.parts)
+        return all(prefix not in part.holders for part in mark.parts)
 
     def is_marked(self, sku_id: str) -> bool:
         """True while it is proven that nothing is left."""

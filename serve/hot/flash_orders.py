@@ -33,12 +33,13 @@ _decode: Final = msgspec.json.Decoder(FlashOrder).decode
 
 
 class _Read:
-    """A body that was read: the order, its line, and the digest of sale and body."""
+    """A body that was read: the order, its line, the facts that it needs (sale and article), and the digest of sale and body."""
 
-    __slots__ = ("digest", "lines", "order")
+    __slots__ = ("digest", "lines", "names", "order")
 
     def __init__(self, order: FlashOrder, sale_id: str, body: bytes) -> None:
         self.order = order
+        self.names = ("sale:" + sale_id, "sku:" + order.sku_id)
         self.lines = (Line(sku_id=order.sku_id, quantity=order.quantity),)
         self.digest = hashlib.blake2b(sale_id.encode() + b"\n" + body, digest_size=16).digest()
 
@@ -80,27 +81,24 @@ class FlashOrders:
             return problem_reply("rate_limited", language=request.language)
         check_json_type(request)
         read = self._read.get((sale_id, body)) or self._read_body(sale_id, body)
-        names = ("sale:" + sale_id, "sku:" + read.order.sku_id)
-        facts = self._facts.get(names)
+        facts = self._facts.get(read.names)
         if facts is None:
-            return self._with_facts(request, token.user_id, key, read, sale_id, names, now_ms)
+            return self._with_facts(request, token.user_id, key, read, sale_id, now_ms)
         return self._decide(request, token.user_id, key, read, sale_id, facts, now_ms)
 
-    async def _with_facts(
-        self, request: Request, user_id: str, key: bytes, read: _Read, sale_id: str, names: tuple[str, ...], now_ms: int
-    ) -> Reply:
-        decided = self._decide(request, user_id, key, read, sale_id, await self._facts.fetch(names), now_ms)
+    async def _with_facts(self, request: Request, user_id: str, key: bytes, read: _Read, sale_id: str, now_ms: int) -> Reply:
+        decided = self._decide(request, user_id, key, read, sale_id, await self._facts.fetch(read.names), now_ms)
         return decided if isinstance(decided, Reply) else await decided
 
     def _decide(
         self, request: Request, user_id: str, key: bytes, read: _Read, sale_id: str, facts: dict[str, Any], now_ms: int
     ) -> Reply | Awaitable[Reply]:
-        admitted = self._admit(user_id, read.order, sale_id, facts, now_ms)
+        sale, offer = facts.get(read.names[0]), facts.get(read.names[1])
+        admitted = self._admit(user_id, read.order, sale_id, sale, isinstance(offer, Offer), now_ms)
         if isinstance(admitted, Refused):
             return problem_reply(admitted.code, admitted.params, language=request.language)
         sku_id = read.order.sku_id
         command_id = derived_id(user_id, b"flash", key)
-        offer = facts.get("sku:" + sku_id)
         parts = offer.parts if isinstance(offer, Offer) else 1
         if self._sold_out.refuses(sku_id, parts, command_id):
             self._services.counters.sold_out_local += 1
@@ -134,15 +132,13 @@ class FlashOrders:
             self._read[(sale_id, body)] = read
         return read
 
-    def _admit(self, user_id: str, order: FlashOrder, sale_id: str, facts: dict[str, Any], now_ms: int) -> tuple[str, int] | Refused:
-        """Whether the sale lets the buyer in: the nonce and the end of the ticket, empty without one."""
-        sale = facts.get("sale:" + sale_id)
+    def _admit(self, user_id: str, order: FlashOrder, sale_id: str, sale: Any, known: bool, now_ms: int) -> tuple[str, int] | Refused:
+        """Whether the sale lets the buyer in: the nonce and the end of the ticket, empty without one. known: the article exists."""
         if not isinstance(sale, SaleTerms):
             return Refused(code="sale_unknown")
         if now_ms < sale.opens_at_ms:
             return Refused(code="sale_not_open")
         if order.sku_id not in sale.prices:
-            known = isinstance(facts.get("sku:" + order.sku_id), Offer)
             return Refused(code="sku_not_on_sale" if known else "sku_unknown", params={"sku_id": order.sku_id})
         if order.ticket is not None:
             # Whether it is too old is the owner's word: a retry after its end must still get its first answer.
