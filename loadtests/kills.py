@@ -91,7 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=200.0, help="orders a second")
     parser.add_argument("--seconds", type=float, default=12.0, help="of load around each fault")
     parser.add_argument("--connections", type=int, default=1024)
-    parser.add_argument("--users", type=int, default=2_000)
+    parser.add_argument("--users", type=int, default=10_000, help="twenty open orders are the most that one may have")
     return parser.parse_args()
 
 
