@@ -44,12 +44,15 @@ ORDER BY n, version
 """
 """Snapshots (without a command id) and the records after them. One statement sees one moment, in one round trip."""
 
-READ_META: Final = "SELECT seq, data FROM shard_meta WHERE shard = $1"
-
-READ_TAIL: Final = """
-SELECT seq, version, at_ms, wake_ms, kind, key, meta FROM journal
-WHERE shard = $1 AND seq > $2 AND seq <= $3 ORDER BY seq
+RECOVER: Final = """
+WITH kept AS MATERIALIZED (SELECT seq, data FROM shard_meta WHERE shard = $1)
+SELECT seq, 0 AS version, 0::bigint AS at_ms, 0::bigint AS wake_ms, NULL::text AS kind, '' AS key, data AS meta FROM kept
+UNION ALL
+SELECT j.seq, j.version, j.at_ms, j.wake_ms, j.kind, j.key, j.meta FROM journal j
+WHERE j.shard = $1 AND j.seq > coalesce((SELECT seq FROM kept), 0) AND j.seq <= $2
+ORDER BY seq, version
 """
+"""The shard's meta (without a kind) and the records after it, as :data:`LOAD`: whoever takes over 128 shards asks 128 times."""
 
 SAVE_SNAPSHOTS: Final = """
 INSERT INTO snapshot (shard, kind, key, version, seq, data)
@@ -157,11 +160,12 @@ async def _load(connection: Any, keys: list[tuple[int, str, str]]) -> list[Loade
 
 
 async def _recover(connection: Any, shard: int, head: int) -> Recovered:
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        row = await connection.fetchrow(READ_META, shard)
-        meta = ShardMeta(seq=row["seq"], data=row["data"]) if row else None
-        after = meta.seq if meta else 0
-        records = await connection.fetch(READ_TAIL, shard, after, head)
+    records = await connection.fetch(RECOVER, shard, head)
+    meta = None
+    if records and records[0]["kind"] is None:
+        meta = ShardMeta(seq=records[0]["seq"], data=records[0]["meta"])
+        records = records[1:]
+    after = meta.seq if meta else 0
     tail = [
         Row(
             shard=shard,
