@@ -12,6 +12,18 @@ import msgspec
 
 FOLDER: Final = Path(__file__).with_name("scenarios")
 
+ADDRESS: Final = {
+    "country": "CN",
+    "name": "Li Lei",
+    "phone": "+8613800138000",
+    "line1": "1 Renmin Road",
+    "district": "Huangpu",
+    "city": "Shanghai",
+    "region": "Shanghai",
+    "postal_code": "200001",
+}
+"""Where the customers of the scenarios live."""
+
 Act = Literal["browse", "product", "sale_page", "buy", "buy_again", "cart", "checkout", "pay", "cancel", "read_order", "list_orders"]
 """What a customer can do.
 

@@ -20,7 +20,7 @@ import gevent
 import gevent.pool
 from locust import FastHttpUser, LoadTestShape, between, constant, events, task
 
-from loadtests.scenario import FOLDER, Act, choose, load
+from loadtests.scenario import ADDRESS, FOLDER, Act, choose, load
 
 SCENARIO = load(os.environ["LOADTEST_SCENARIO"], Path(os.environ.get("LOADTEST_FOLDER", FOLDER)))
 SALE, SALE_SKU = os.environ.get("LOADTEST_SALE", ""), os.environ.get("LOADTEST_SALE_SKU", "")
@@ -30,14 +30,6 @@ SKUS = json.loads(os.environ["LOADTEST_SKUS"])
 CHANCE = random.Random(int(os.environ.get("LOADTEST_SEED", "1")))
 OPEN = SCENARIO.loop == "open"
 REFUSALS = {"sold_out", "purchase_limit", "insufficient_stock", "cart_empty", "order_state", "too_many_open_orders"}
-ADDRESS = {
-    "country": "CN",
-    "name": "Li Lei",
-    "phone": "+8613800138000",
-    "line1": "1 Renmin Road",
-    "city": "Shanghai",
-    "postal_code": "200000",
-}
 
 _told = Path(os.environ["LOADTEST_TOLD"]).open("w")  # noqa: SIM115 - open for the whole run
 _started = time.monotonic()

@@ -7,7 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadtests.scenario import Expect, SaleTerms, Scenario, Stage, Title, choose, load, names
+from actors.domain.address import flaw
+from loadtests.scenario import ADDRESS, Expect, SaleTerms, Scenario, Stage, Title, choose, load, names
+from schemas.order import Address
 
 TITLE = Title(en="a", zh="b")
 
@@ -23,6 +25,10 @@ def test_all_scenarios_of_the_folder_are_readable() -> None:
         "spike": "open",
         "warm_browse": "closed",
     }
+
+
+def test_a_parcel_finds_the_customers() -> None:
+    assert flaw(msgspec.convert(ADDRESS, Address)) == ""
 
 
 def test_every_scenario_of_scarce_stock_says_how_many_it_sells() -> None:
