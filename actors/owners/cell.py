@@ -99,10 +99,11 @@ class Shard:
     """One shard as its owner holds it: the fence, the entities in memory, open sends, reminders.
 
     ``head`` is the last seq that is durable, ``next_seq`` the next one to give. ``known`` holds a hash of
-    every entity that has a record: an entity that is not in it is new, and costs no query.
+    every entity that has a record: an entity that is not in it is new, and costs no query. ``fresh`` are those
+    whose first record may not be durable yet, with its seq: they are not in the shard's meta.
     """
 
-    __slots__ = ("cells", "due", "epoch", "head", "known", "meta_seq", "next_seq", "number", "outbox", "serving")
+    __slots__ = ("cells", "due", "epoch", "fresh", "head", "known", "meta_seq", "next_seq", "number", "outbox", "serving")
 
     def __init__(self, number: int, epoch: int, head: int) -> None:
         self.number = number
@@ -112,6 +113,7 @@ class Shard:
         self.serving = True
         self.cells: dict[EntityKey, Cell] = {}
         self.known: set[int] = set()
+        self.fresh: dict[int, int] = {}
         self.due: dict[EntityKey, int] = {}
         self.outbox: dict[bytes, Outgoing] = {}
         self.meta_seq = 0
@@ -148,7 +150,9 @@ class Shard:
         """The shard's own snapshot at ``head``: sends and reminders change at commit, so they are never ahead of it."""
         sends = [(*item.from_key, item.send) for item in self.outbox.values()]
         due = {f"{kind}\0{key}": at_ms for (kind, key), at_ms in self.due.items()}
-        return encoder.encode((sends, due, array("Q", self.known).tobytes()))
+        # A record that is lost after all must leave no entity behind that exists and cannot be read.
+        self.fresh = {name: seq for name, seq in self.fresh.items() if seq > self.head}
+        return encoder.encode((sends, due, array("Q", self.known - self.fresh.keys()).tobytes()))
 
 
 def _split(name: str) -> EntityKey:

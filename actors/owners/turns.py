@@ -227,7 +227,9 @@ class Turns:
             kind.apply(cell.state, event)
         if cell.version == 0:
             shard.cells[(cell.kind_name, cell.key)] = cell
-            shard.known.add(entity_hash((cell.kind_name, cell.key)))
+            name = entity_hash((cell.kind_name, cell.key))
+            shard.known.add(name)
+            shard.fresh[name] = shard.next_seq
         cell.version += 1
         cell.seq = shard.next_seq
         shard.next_seq += 1

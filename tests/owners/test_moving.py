@@ -358,3 +358,20 @@ def test_a_snapshot_carries_what_was_answered() -> None:
         assert cell.seen[b"0"] == Seen(digest=b"d", at_ms=cell.seen[b"0"].at_ms, answer=StockDone(available=1))
 
     play(scene)
+
+
+def test_an_entity_whose_first_record_was_lost_is_new_also_after_a_meta_that_was_saved_meanwhile() -> None:
+    async def scene() -> None:
+        room = await Room(shards=1, limits=Limits(meta_every=1)).open()
+        room.journal.troubles.extend(["hold", "lose"])
+        first = room.submit("stock", SKU, PutIn(quantity=1))
+        await asyncio.sleep(0.01)
+        lost = room.submit("stock", "sku_b#0", PutIn(quantity=2), b"put b")
+        room.journal.go.set()
+        assert (await first).reply == StockDone(available=1)
+        assert (await lost).code == "outcome_unknown"
+        assert room.journal.metas[0].seq == 1
+        await room.served()
+        assert (await room.submit("stock", "sku_b#0", PutIn(quantity=2), b"put b")).reply == StockDone(available=2)
+
+    play(scene)
