@@ -152,7 +152,9 @@ async def a_head_is_ahead_of_its_records(books: Books) -> str:
 
 @planted("somebody wrote without an epoch")
 async def somebody_wrote_without_an_epoch(books: Books) -> str:
-    return f"shard {await books.db.fetchval('UPDATE shard_owner SET epoch = 0 WHERE shard = 2 RETURNING shard')}"
+    # Which shards have records is a matter of the database's secret.
+    written = "UPDATE shard_owner SET epoch = 0 WHERE shard = (SELECT min(shard) FROM journal) RETURNING shard"
+    return f"shard {await books.db.fetchval(written)}"
 
 
 @planted("a shard is no longer listed")
