@@ -105,8 +105,9 @@ class FactCache:
         if self._version < 0:
             self._facts = {}
         if names or version != self._version:
+            changed = set(names)
             # A new dictionary: a turn that runs now keeps the one it began with, and a load under way is not stored.
-            self._facts = {name: fact for name, fact in self._facts.items() if name not in set(names)} | renewed
+            self._facts = {name: fact for name, fact in self._facts.items() if name not in changed} | renewed
         self._version = version
         self._fresh_until_ms = started_ms + self._limits.facts_age_max_ms
         return True
