@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from actors.domain.kinds import KINDS
+
 MAIN: Final = "main"
 """The pool of all kinds that no other pool names."""
 
@@ -21,14 +23,14 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     shards: int
 
 
-def parse_pools(text: str, known_kinds: frozenset[str], shard_count: int) -> tuple[Pool, ...]:
+def parse_pools(text: str, shard_count: int) -> tuple[Pool, ...]:
     """``goods=stock,quota:64; doors=admission:8``: pools by name. ValueError says what is wrong with the text."""
     pools = tuple(_parse_pool(part.strip()) for part in text.split(";") if part.strip())
     names = [pool.name for pool in pools]
     kinds = [kind for pool in pools for kind in pool.kinds]
-    unknown = sorted(set(kinds) - known_kinds)
+    unknown = sorted(set(kinds) - KINDS.keys())
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is no kind of entity: there are {', '.join(sorted(known_kinds))}")
+        raise ValueError(f"{unknown[0]!r} is no kind of entity: there are {', '.join(sorted(KINDS))}")
     if len(set(kinds)) < len(kinds):
         raise ValueError("a kind lives in one pool, not in two")
     if len(set(names)) < len(names) or MAIN in names:
@@ -49,6 +51,15 @@ def _parse_pool(text: str) -> Pool:
     if not (equals and colon and name.strip().isidentifier() and shards.strip().isdigit()):
         raise ValueError(f"{text!r} is no pool: write it as name=kind,kind:shards")
     return Pool(name=name.strip(), kinds=tuple(kind.strip() for kind in kinds.split(",")), shards=int(shards))
+
+
+def pool_of(pools: tuple[Pool, ...], shard: int) -> str:
+    """The name of the pool that a shard belongs to: pools have the first shards, in their order."""
+    for pool in pools:
+        if shard < pool.shards:
+            return pool.name
+        shard -= pool.shards
+    return MAIN
 
 
 def served_by(text: str, index: int) -> tuple[str, ...]:

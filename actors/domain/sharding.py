@@ -3,7 +3,7 @@
 from typing import Final
 
 from actors.domain.kinds import KINDS
-from actors.domain.pools import MAIN, Pool
+from actors.domain.pools import Pool, pool_of
 from schemas.ids import shard_of
 
 REMEMBERED_MAX: Final = 200_000
@@ -20,7 +20,7 @@ class Sharding:
         self.shard_count = shard_count
         self._secret = secret
         self._remembered: dict[tuple[str, str], int] = {}
-        self._pool_of: list[str] = [pool.name for pool in pools for _ in range(pool.shards)]
+        self._pools = pools
         ranges: dict[str, tuple[int, int]] = {}
         first = 0
         for pool in pools:
@@ -41,4 +41,4 @@ class Sharding:
 
     def pool(self, shard: int) -> str:
         """The name of the pool that a shard belongs to."""
-        return self._pool_of[shard] if shard < len(self._pool_of) else MAIN
+        return pool_of(self._pools, shard)

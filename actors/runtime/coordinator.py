@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import ray
@@ -10,9 +11,7 @@ import structlog
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.domain.kinds import KINDS
-from actors.domain.pools import parse_pools
-from actors.domain.sharding import Sharding
+from actors.domain.pools import parse_pools, pool_of
 from actors.owners.placement import Coordinator as Planner
 from actors.ports.journal import StorageUnknown
 from actors.runtime.assembly import host_name
@@ -46,8 +45,8 @@ class _Coordinator:
         configure_logs(self._settings)
         assert self._settings.database_url is not None
         self._board = PostgresBoard(self._settings.database_url, "coordinator", lease_ms=self._settings.lease_ms)
-        pools = parse_pools(self._settings.pools, frozenset(KINDS), self._settings.shard_count)
-        self._planner = Planner(self._board, Sharding(b"", self._settings.shard_count, pools).pool)
+        pools = parse_pools(self._settings.pools, self._settings.shard_count)
+        self._planner = Planner(self._board, partial(pool_of, pools))
         self._follower = Follower(self._settings.database_url)
         self._upkeep = UpkeepTimer(config_path, self._settings.journal_upkeep_s, self._settings.data_path / "upkeep.log")
         transport = SocketTransport(short_directory(self._settings), RayTransport())

@@ -4,7 +4,6 @@ import secrets
 from importlib import resources
 from typing import Any, Final
 
-from actors.domain.kinds import KINDS
 from actors.domain.pools import Pool, parse_pools, write_pools
 from actors.domain.sharding import Sharding
 
@@ -69,7 +68,7 @@ async def found_cluster(connection: Any, shard_count: int, pools: str = "") -> C
 
     pools: as :func:`actors.domain.pools.parse_pools` reads them.
     """
-    wanted = parse_pools(pools, frozenset(KINDS), shard_count)
+    wanted = parse_pools(pools, shard_count)
     await connection.execute(_FOUND, shard_count, write_pools(wanted), *(secrets.token_bytes(32) for _ in range(3)))
     row = await connection.fetchrow(_CLUSTER)
     if row["shard_count"] != shard_count:

@@ -11,14 +11,13 @@ from actors.domain.sharding import Sharding
 
 GOODS = Pool(name="goods", kinds=("stock", "quota"), shards=64)
 DOORS = Pool(name="doors", kinds=("admission",), shards=8)
-KNOWN = frozenset(KINDS)
 
 
 def test_pools_are_written_in_one_line() -> None:
-    assert parse_pools("goods=stock,quota:64; doors = admission : 8", KNOWN, 256) == (GOODS, DOORS)
-    assert parse_pools("", KNOWN, 256) == ()
+    assert parse_pools("goods=stock,quota:64; doors = admission : 8", 256) == (GOODS, DOORS)
+    assert parse_pools("", 256) == ()
     assert write_pools((GOODS, DOORS)) == "goods=stock,quota:64; doors=admission:8"
-    assert parse_pools(write_pools((GOODS, DOORS)), KNOWN, 256) == (GOODS, DOORS)
+    assert parse_pools(write_pools((GOODS, DOORS)), 256) == (GOODS, DOORS)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ def test_pools_are_written_in_one_line() -> None:
 )
 def test_what_is_no_pool_is_refused_with_what_is_wrong(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words.replace("'", ".")):
-        parse_pools(text, KNOWN, 256)
+        parse_pools(text, 256)
 
 
 @given(st.sampled_from(sorted(KINDS)), st.text(min_size=1, max_size=20))

@@ -21,7 +21,6 @@ import pytest
 
 from actors.client.client import Client
 from actors.domain.kinds import body_decoder
-from actors.domain.sharding import Sharding
 from actors.ports.transport import TransportLost
 from actors.runtime.config import short_directory
 from actors.runtime.socket_transport import SocketTransport
@@ -270,7 +269,7 @@ async def crowd_of(copy: RayCopy) -> AsyncIterator[Crowd]:
     finally:
         await connection.close()
     board, transport = PostgresBoard(str(copy.settings.database_url), "test"), copy.transport()
-    client = Client(Sharding(cluster.hash_secret, cluster.shard_count), transport, board, clock)
+    client = Client(cluster.sharding(), transport, board, clock)
     put_in = await client.ask("stock", f"sku_{name}#0", PutIn(quantity=STOCK), command_id=secrets.token_bytes(16), digest=b"d")
     assert not put_in.code, put_in
     yield Crowd(copy, client, clock, f"sku_{name}")

@@ -54,7 +54,7 @@ async def connection(database_url: str) -> AsyncIterator[Any]:
 @pytest.fixture
 async def sharding(connection: Any) -> Sharding:
     cluster = await found_cluster(connection, SHARDS)
-    return Sharding(cluster.hash_secret, cluster.shard_count)
+    return cluster.sharding()
 
 
 @pytest.fixture
@@ -288,7 +288,7 @@ async def _open_shop(url: str, connection: Any, host_url: str = "", *, guarded: 
     cluster = await found_cluster(connection, SHARDS)
     clock = DatabaseClock()
     await clock.sync(connection)
-    shop = Shop(url, Sharding(cluster.hash_secret, cluster.shard_count), clock, host_url, guarded)
+    shop = Shop(url, cluster.sharding(), clock, host_url, guarded)
     await shop.start()
     try:
         yield shop

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import asyncpg
 
-from actors.domain.kinds import KINDS
 from actors.domain.pools import parse_pools
 from actors.domain.sharding import Sharding
 from actors.storage.audit.history import History
@@ -52,7 +51,7 @@ async def _audit(connection: Any, saga_limit_ms: int, lake: Path | None) -> Repo
     heads = await _check_heads(connection, findings, cluster["shard_count"])
     positions = await _check_positions(connection, findings, heads)
     holds, sagas, tables = Holds(findings), Sagas(), Tables(positions)
-    pools = parse_pools(cluster["pools"], frozenset(KINDS), cluster["shard_count"])
+    pools = parse_pools(cluster["pools"], cluster["shard_count"])
     sharding = Sharding(cluster["hash_secret"], cluster["shard_count"], pools)
     history = History(findings, sharding, heads, (holds, sagas, tables))
     records, snapshots = Records(findings, lake), Snapshots(connection, findings)
