@@ -9,22 +9,31 @@ its connections are gone or its patience is.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+import structlog
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from serve.hot.lane import Hot, HotCycle, takes
-from serve.listening_socket import BACKLOG
+
+log = structlog.get_logger("stampede.listener")
+
+ACCEPT_MAX: Final = 32
+"""Connections that one turn of the loop accepts: the node's other replicas wait at the same socket."""
 
 READ_BYTES: Final = 65_536
 """What one read may bring beside the headers."""
 
 SWEEP_S: Final = 0.5
+ACCEPT_AGAIN_S: Final = 0.5
+"""Pause after a connection could not be accepted."""
+
 BEGIN_S: Final = 0.1
-"""A connection that was accepted as draining began is known to the protocol by then."""
+"""What a new connection sends first has arrived by then."""
 
 
 class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +176,8 @@ class DirectListener:
         self.hot: Hot = app.hot
         self._shared = shared
         self._state = ServerState()
-        self._server: asyncio.AbstractServer | None = None
+        self._factory: Callable[[], _Protocol] | None = None
+        self._arriving: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self.draining = False
 
@@ -184,7 +194,7 @@ class DirectListener:
     @property
     def serving(self) -> bool:
         """True while connections are accepted."""
-        return self._server is not None and self._server.is_serving()
+        return self._factory is not None and not self.draining
 
     async def start(self) -> None:
         """Begin to accept."""
@@ -203,11 +213,43 @@ class DirectListener:
             timeout_keep_alive=self.limits.keep_alive_s,
         )
         config.load()
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Protocol(self, config, self._state), sock=self._shared, backlog=BACKLOG, start_serving=True
-        )
+        self._factory = lambda: _Protocol(self, config, self._state)
+        self._shared.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._shared, self._accept)
         self._sweeper = asyncio.ensure_future(self._sweep())
+
+    def _accept(self) -> None:
+        """Take the connections that wait.
+
+        Not by ``create_server``: asyncio's forgets a connection that was accepted in the turn in which its server
+        is closed. Its client would wait until the collector finds the socket, and then be cut off.
+        """
+        loop, factory = asyncio.get_running_loop(), self._factory
+        assert factory is not None
+        for _ in range(ACCEPT_MAX):
+            try:
+                accepted, _ = self._shared.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # No file handles are left (or the socket is gone): the rest waits in the kernel until there are some.
+                log.warning("connection_not_accepted", reason=str(error))
+                loop.remove_reader(self._shared)
+                loop.call_later(ACCEPT_AGAIN_S, self._accept_again)
+                return
+            accepted.setblocking(False)
+            task = loop.create_task(loop.connect_accepted_socket(factory, accepted))
+            task.add_done_callback(self._arrived)
+            self._arriving.add(task)
+
+    def _accept_again(self) -> None:
+        if self.serving:
+            asyncio.get_running_loop().add_reader(self._shared, self._accept)
+
+    def _arrived(self, task: "asyncio.Task[Any]") -> None:
+        self._arriving.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.info("connection_lost_at_once", reason=str(task.exception()))
 
     async def _sweep(self) -> None:
         while True:
@@ -219,14 +261,16 @@ class DirectListener:
 
     async def drain(self) -> None:
         """Stop accepting, answer what is here, close. No request that was sent is cut."""
-        if self._server is None:
+        if not self.serving:
             return
         self.draining = True
-        self._server.close()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._shared)
+        self._shared.close()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
         for connection in list(self._state.connections):
             if isinstance(connection, _Protocol):
                 connection.last_answer()
-        loop = asyncio.get_running_loop()
         started = loop.time()
         await asyncio.sleep(BEGIN_S)
         while self._state.connections and loop.time() - started < self.limits.drain_s:

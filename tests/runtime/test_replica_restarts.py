@@ -18,6 +18,9 @@ RESTARTS = 100
 AT_ONCE = 4
 CLIENTS = 24
 BUSY_S = 0.03
+ANSWER_S = 10.0
+"""Whoever is not answered for so long was forgotten, which is as bad as being cut off."""
+
 ORDER = b"POST /v1/flash-sales/sal_1/orders HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
 PAGE = b"GET /v1/products HTTP/1.1\r\nhost: x\r\n\r\n"
 
@@ -53,15 +56,18 @@ class Clients:
         keeps, requests = number % 2 == 0, itertools.cycle([ORDER, PAGE])
         while not self.stopping:
             try:
-                await self._connection(requests, keeps)
-            except (ConnectionError, asyncio.IncompleteReadError) as error:
+                async with asyncio.timeout(None) as patience:
+                    await self._connection(requests, keeps, patience)
+            except (ConnectionError, asyncio.IncompleteReadError, TimeoutError) as error:
                 self.seen[type(error).__name__] += 1
 
-    async def _connection(self, requests: Any, keeps: bool) -> None:
+    async def _connection(self, requests: Any, keeps: bool, patience: asyncio.Timeout) -> None:
+        patience.reschedule(asyncio.get_running_loop().time() + ANSWER_S)
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             goes_on = True
             while goes_on and not self.stopping:
+                patience.reschedule(asyncio.get_running_loop().time() + ANSWER_S)
                 writer.write(next(requests))
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
@@ -82,16 +88,18 @@ async def _restart(sockets: Callable[[], socket.socket], port: int) -> Counter[s
         await replica.start()
     # On a thread of their own: they connect whatever the replicas are busy with.
     crowd = asyncio.ensure_future(asyncio.to_thread(asyncio.run, clients.run_all()))
-    for _ in range(RESTARTS // AT_ONCE):
-        leaving, replicas = replicas[:AT_ONCE], replicas[AT_ONCE:]
-        fresh = [DirectListener(App(), sockets(), ListenerLimits(idle_drain_s=0.5)) for _ in range(AT_ONCE)]
-        for replica in fresh:
-            await replica.start()
-        replicas += fresh
-        time.sleep(BUSY_S)  # noqa: ASYNC251 - a replica computes, and meanwhile connections wait to be accepted
-        await asyncio.gather(*(replica.drain() for replica in leaving))
-    clients.stopping = True
-    await crowd
+    try:
+        for _ in range(RESTARTS // AT_ONCE):
+            leaving, replicas = replicas[:AT_ONCE], replicas[AT_ONCE:]
+            fresh = [DirectListener(App(), sockets(), ListenerLimits(idle_drain_s=0.5)) for _ in range(AT_ONCE)]
+            for replica in fresh:
+                await replica.start()
+            replicas += fresh
+            time.sleep(BUSY_S)  # noqa: ASYNC251 - a replica computes, and meanwhile connections wait to be accepted
+            await asyncio.gather(*(replica.drain() for replica in leaving))
+    finally:
+        clients.stopping = True  # also when it fails: the end of the loop waits for their thread
+        await crowd
     await asyncio.gather(*(replica.drain() for replica in replicas))
     return clients.seen
 
