@@ -67,7 +67,7 @@ def answer(shared: socket.socket, word: bytes) -> None:
     line.close()
 
 
-def test_whoever_asks_gets_the_same_socket_of_one_keeper(place: tuple[Path, int]) -> None:
+def test_whoever_asks_gets_the_same_socket_of_one_keeper(place: tuple[Path, int], until: Until) -> None:
     directory, port = place
     found: list[tuple[socket.socket, socket.socket]] = []
     threads = [threading.Thread(target=lambda: found.append(shared_socket(directory, LOOPBACK, port))) for _ in range(4)]
@@ -76,7 +76,7 @@ def test_whoever_asks_gets_the_same_socket_of_one_keeper(place: tuple[Path, int]
     for thread in threads:
         thread.join()
     assert [shared.getsockname() for shared, _ in found] == [(LOOPBACK, port)] * 4
-    assert len(keepers(directory)) == 1
+    until(lambda: len(keepers(directory)) == 1)  # each of the four may have started one: all but the first end at once
     assert stat.S_IMODE((directory / f"listener-{port}.sock").stat().st_mode) == 0o600
     asked: list[bytes] = []
     for number, (shared, _) in enumerate(found):
