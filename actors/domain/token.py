@@ -28,6 +28,10 @@ class Role(enum.IntFlag):
     SUPPORT = 4
     MERCHANT = 8
     OPERATOR = 16
+    WAREHOUSE = 32
+    MARKETING = 64
+    FINANCE = 128
+    ADMINISTRATOR = 256
 
 
 class AccessToken(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
@@ -35,6 +39,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True, array_like=True, fo
 
     generation: the user's when the token was made; where it is behind, ask ``CheckSession``.
     roles: bits of :class:`Role`. expires_at_ms: UTC, the first instant at which it is void.
+    stepped_up_at_ms: UTC, when the bearer last proved a second factor in this session; 0: never.
     """
 
     user_id: str
@@ -42,6 +47,7 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True, array_like=True, fo
     generation: int
     roles: int
     expires_at_ms: int
+    stepped_up_at_ms: int = 0
 
 
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import pytest
 
 from actors.domain import token
 from actors.domain.entity import Refused
-from actors.domain.signing import SigningKeys
+from actors.domain.signing import SigningKeys, sign
 from actors.domain.token import AccessToken, RefreshToken, Role
 
 NOW = 1_700_000_000_000
@@ -41,7 +41,15 @@ def test_a_role_cannot_be_added_to_a_token() -> None:
 
 
 def test_the_bits_of_the_roles_never_change_their_meaning() -> None:
-    assert {role.name: role.value for role in Role} == {"CUSTOMER": 1, "GUEST": 2, "SUPPORT": 4, "MERCHANT": 8, "OPERATOR": 16}
+    bits = {"CUSTOMER": 1, "GUEST": 2, "SUPPORT": 4, "MERCHANT": 8, "OPERATOR": 16}
+    later = {"WAREHOUSE": 32, "MARKETING": 64, "FINANCE": 128, "ADMINISTRATOR": 256}
+    assert {role.name: role.value for role in Role} == bits | later
+
+
+def test_a_token_from_before_the_second_factors_is_read_as_one_without() -> None:
+    old = sign(KEYS, b"stampede.access\0", msgspec.msgpack.encode(["usr_1", "ses_1", 3, 1, NOW + 1]))
+    read = token.verify(KEYS, old, at_ms=NOW)
+    assert read == AccessToken(user_id="usr_1", session_id="ses_1", generation=3, roles=1, expires_at_ms=NOW + 1, stepped_up_at_ms=0)
 
 
 def test_a_token_is_verified_in_under_twenty_microseconds() -> None:
