@@ -12,6 +12,7 @@ import msgspec
 from actors.domain.admission import AdmissionKind
 from actors.domain.cart import CartKind
 from actors.domain.entity import Kind, Refused
+from actors.domain.member import MemberKind
 from actors.domain.order import OrderKind
 from actors.domain.quota import QuotaKind
 from actors.domain.sessions import SessionsKind
@@ -19,7 +20,7 @@ from actors.domain.stock import StockKind
 from schemas import gateway
 
 KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind for kind in (StockKind(), OrderKind(), CartKind(), SessionsKind(), QuotaKind(), AdmissionKind())
+    kind.name: kind for kind in (StockKind(), OrderKind(), CartKind(), SessionsKind(), QuotaKind(), AdmissionKind(), MemberKind())
 }
 
 ENDING: Final = frozenset(command for kind in KINDS.values() for command in kind.ending)
