@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from actors.storage.catalogue import Catalogue
+from actors.storage.members import Members
 from actors.storage.orders import Orders
 from actors.storage.users import Users
 from schemas.envelope import Answer
@@ -40,6 +41,7 @@ class Desk:
         self.passwords = Passwords(services.settings.login_threads)
         self.users = Users(services.pool)
         self.orders = Orders(services.pool)
+        self.members = Members(services.pool)
         self.catalogue = Catalogue(services.pool)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}

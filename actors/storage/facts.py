@@ -85,7 +85,7 @@ class PostgresFacts:
             if wanted["member_price"]:
                 found |= member_prices_of(await connection.fetch(MEMBER_PRICES, wanted["member_price"]))
             if wanted["mall"]:
-                found |= {"mall:" + row["item_id"]: MallItem(**row) for row in await connection.fetch(MALL, wanted["mall"])}
+                found |= {"mall:" + row["item_id"]: MallItem(**dict(row)) for row in await connection.fetch(MALL, wanted["mall"])}
         return found
 
     async def changed(self, since: int) -> tuple[int, list[str]]:

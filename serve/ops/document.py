@@ -43,6 +43,7 @@ _PATH_FORMS: Final[dict[str, str]] = {
     f"{name}_id": f"^{prefix}{_FORM}" for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"))
 }
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
+_PATH_FORMS["item_id"] = f"^mal{_FORM}"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

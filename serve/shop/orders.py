@@ -1,5 +1,6 @@
 """Checkout, and orders: read, list, pay, cancel."""
 
+import asyncio
 import re
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,7 @@ from serve.cursors import cursor_of, parts_of
 from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
+from serve.shop.membership import price_level
 from serve.shop.ship_to import address_of
 
 WAIT_MS: Final = 500
@@ -52,6 +54,7 @@ def _order(view: OrderView, position: str | None = None) -> Order:
         coupons=view.coupons,
         payments=view.payments,
         reason=view.reason or None,
+        points=view.points,
         position=position,
     )
 
@@ -87,7 +90,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     if not desk.user_rate.take(user_id):
         raise Refusal("rate_limited")
     ship_to = address_of(data.ship_to)
-    cart = await desk.told("cart", user_id, ReadCart())
+    cart, level = await asyncio.gather(desk.told("cart", user_id, ReadCart()), price_level(desk, user_id))
     assert isinstance(cart, CartContents)
     drifted = data.cart_version is not None and data.cart_version != cart.version
     command = PlaceOrder(
@@ -100,6 +103,8 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         coupon_ids=data.coupon_ids,
         ship_to=ship_to,
         hold_ms=desk.settings.hold_ms,
+        points=data.points,
+        member_level=level,
     )
     answer = await desk.ask("order", user_id, command, command_id=command_id, digest=digest)
     if drifted and answer.code == "cart_empty":
