@@ -18,7 +18,7 @@ import msgspec
 
 from actors.domain.entity import Refused
 from actors.domain.member_state import level_of
-from schemas.membership import LevelTerms, MemberPrices, MemberRules
+from schemas.membership import MemberPrices, MemberRules
 from schemas.money import MINOR_UNITS_MAX, portion, share
 from schemas.offer import CouponTerms, Offer, SaleTerms
 from schemas.order import Line
@@ -73,7 +73,7 @@ def quote(
         return offers
     unit_prices = _unit_prices(offers, sale)
     if buyer.level_id is not None and sale is None and not isinstance(unit_prices, Refused):
-        unit_prices = _member_prices(offers, buyer.level_id, facts)
+        unit_prices = [unit_price(offer, buyer.level_id, facts) for offer in offers]
     if isinstance(unit_prices, Refused):
         return unit_prices
     currency = sale.currency if sale else offers[0].currency
@@ -115,16 +115,12 @@ def _unit_prices(offers: list[Offer], sale: SaleTerms | None) -> list[int] | Ref
     return prices
 
 
-def _member_prices(offers: list[Offer], level_id: str, facts: dict[str, Any]) -> list[int]:
+def unit_price(offer: Offer, level_id: str | None, facts: dict[str, Any]) -> int:
+    """What one unit costs outside of a sale: a member of this level ("": the lowest), or anybody (None)."""
     rules = facts.get("member:rules")
-    if not isinstance(rules, MemberRules):
-        return [offer.price for offer in offers]
-    level = level_of(rules, level_id)
-    return [member_price(offer, facts.get("member_price:" + offer.sku_id), level) for offer in offers]
-
-
-def member_price(offer: Offer, prices: Any, level: LevelTerms) -> int:
-    """What one unit costs a member of a level."""
+    if level_id is None or not isinstance(rules, MemberRules):
+        return offer.price
+    level, prices = level_of(rules, level_id), facts.get("member_price:" + offer.sku_id)
     own = prices.prices.get(level.level_id) if isinstance(prices, MemberPrices) else None
     return min(offer.price, portion(offer.price, 100 - level.discount_percent, 100) if own is None else own)
 
