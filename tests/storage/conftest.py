@@ -27,6 +27,7 @@ from actors.storage.facts import PostgresFacts
 from actors.storage.journal import PostgresJournal
 from actors.storage.migrate import found_cluster
 from actors.storage.projections.follower import Follower
+from actors.storage.projections.groups import GROUPS
 from actors.testing.market import HOME
 from actors.testing.members import membership
 from schemas.admission import Configure as ConfigureSale
@@ -62,7 +63,8 @@ async def sharding(connection: Any) -> Sharding:
 
 @pytest.fixture
 async def follower(database_url: str, connection: Any) -> AsyncIterator[Follower]:
-    follower = Follower(database_url)
+    """Follows the group of orders, whose steps are counted."""
+    follower = Follower(database_url, {"orders": GROUPS["orders"]})
     yield follower
     await follower.close()
 

@@ -76,7 +76,9 @@ INSERT INTO member_level (
     ('gold', 'Gold', '金卡会员', 5000, 2, 125, 3, 2, 'priority', 'cpn_birthday_gold'),
     ('platinum', 'Platinum', '白金会员', 20000, 5, 150, 10, 3, 'dedicated', 'cpn_birthday_platinum');
 
--- Projections of the group "members".
+-- Projections of the group "members". It begins where the journal ends: nobody was a member before, and what was pruned need not be read.
+INSERT INTO projection_position (projection, shard, seq) SELECT 'members', shard, head_seq FROM shard_owner;
+
 CREATE TABLE member_standing (
     user_id text PRIMARY KEY,
     level_id text NOT NULL DEFAULT '',
