@@ -16,6 +16,9 @@ app.add_typer(sale, name="sale")
 journal: Final = typer.Typer(help=say("journal"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(journal, name="journal")
 
+member: Final = typer.Typer(help=say("member"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(member, name="member")
+
 KeepDays = Annotated[int | None, typer.Option(min=7, help=say("o_keep_days"))]
 AsJson = Annotated[bool, typer.Option("--json", help=say("o_json"))]
 HOURS: Final = 1.0
@@ -249,6 +252,30 @@ def _keep_journal(work: Literal["archive", "prune", "upkeep"], keep_days: int | 
         typer.echo(journals.run_words(report))
     if report.problems:
         raise typer.Exit(1)
+
+
+@member.command("show", help=say("member_show"))
+def member_show(user_id: Annotated[str, typer.Argument(metavar="USER")], as_json: AsJson = False) -> None:
+    from serve.cli import member as members
+    from serve.cli.door import environment
+
+    found = members.show(environment(), user_id)
+    if as_json:
+        _print(found)
+    else:
+        typer.echo(members.show_words(found))
+
+
+@member.command("rules", help=say("member_rules"))
+def member_rules(as_json: AsJson = False) -> None:
+    from serve.cli import member as members
+    from serve.cli.door import environment
+
+    rules = members.rules(environment())
+    if as_json:
+        _print(rules)
+    else:
+        typer.echo(members.rules_words(rules))
 
 
 @app.command(help=say("drain"))
