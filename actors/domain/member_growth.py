@@ -64,7 +64,8 @@ def sign_in(state: MemberState, command: SignIn, context: Context) -> Outcome:
     today = day_of(context.at_ms, rules.terms.utc_offset_min if rules else 0)
     if command.day == state.signed_in_day:
         return Accepted(reply=SignedIn(day=command.day, streak=state.streak, points=state.signed_in_points))
-    if command.day != today or rules is None:
+    # A clock that was set back brings no day a second time.
+    if command.day != today or today < state.signed_in_day or rules is None:
         return Refused(code="sign_in_day")
     streak = state.streak + 1 if state.signed_in_day == today - 1 else 1
     table = rules.terms.sign_in_points

@@ -63,7 +63,8 @@ def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
     sale = _sale(state, command, context)
     if isinstance(sale, Refused):
         return sale
-    buyer = Buyer(level_id=command.member_level, points=command.points) if _is_member(command) else ANYBODY
+    level_id, points = command.member_level, command.points
+    buyer = ANYBODY if level_id is None and not points else Buyer(level_id=level_id, points=points)
     priced = quote(command.lines, command.coupon_ids, sale, context.facts, context.at_ms, buyer)
     if isinstance(priced, Refused):
         return priced
@@ -74,10 +75,6 @@ def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
     refused = _guard_limit(state, command, sale)
     limit = 0 if sale is None else sale.limit_per_user
     return _plan(state, command, context, priced, limit) if refused is None else refused
-
-
-def _is_member(command: PlaceOrder) -> bool:
-    return command.member_level is not None or command.points != 0
 
 
 def _guard_book(state: OrderBook, command: PlaceOrder, context: Context) -> Refused | None:
@@ -184,7 +181,7 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
     asks.extend(
         Ask(kind="quota", keys=(claim.coupon_id,), command=_claim(claim, command.order_id, user_id, expires_at_ms)) for claim in claims
     )
-    points = _points_use(command, priced, context)
+    points = _points_use(command, priced, context) if command.coupon_ids or priced.points else None
     if points is not None or command.member_level is not None:
         asks.append(Ask(kind="member", keys=(user_id,), command=_hold_points(command, points, context, expires_at_ms)))
 
@@ -244,8 +241,6 @@ def _named(refusal: Refused, command: PlaceOrder, index: int) -> Refused:
 
 def _points_use(command: PlaceOrder, priced: Quote, context: Context) -> PointsUse | None:
     """What the buyer's membership has to keep: the points that are taken, and his personal coupons."""
-    if not command.coupon_ids and not priced.points:
-        return None
     terms = [context.facts.get("coupon:" + coupon_id) for coupon_id in command.coupon_ids]
     gifts = tuple(coupon.coupon_id for coupon in terms if isinstance(coupon, CouponTerms) and coupon.personal)
     if not priced.points and not gifts:

@@ -151,10 +151,9 @@ async def list_points(
 
 
 def _move(row: MoveRow) -> PointsMove:
-    """A posting is named ``earned:<user>:<source>:<ref>``, ``taken_back:<user>:<refund>``, ``held:<hold>``, ..."""
-    parts = row.posting.split(":")
-    ref = ":".join(parts[2:]) if parts[0] in ("earned", "taken_back") else ""
-    return PointsMove(what=parts[0], ref=ref, points=row.amount, at=timestamp(row.at_ms))
+    """A posting is named ``<what>:<record>:<ref>``; the id of a hold says nothing to anybody."""
+    what, _, ref = row.posting.split(":", 2)
+    return PointsMove(what=what, ref=ref if what in ("earned", "taken_back") else "", points=row.amount, at=timestamp(row.at_ms))
 
 
 @get("/v1/points-mall", operation_id="readPointsMall")

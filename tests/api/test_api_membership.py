@@ -171,7 +171,7 @@ async def test_the_moves_of_points_are_listed_page_by_page(shop) -> None:
     for number in range(5):
         for account, amount in (("issued", -number), ("available", number)):
             await shop.pool.execute(insert, f"earned:{user_id}:sign_in:{number}", account, user_id, amount, number, number)
-    await shop.pool.execute(insert, "held:ab" + user_id, "available", user_id, -3, 5, 5)
+    await shop.pool.execute(insert, f"held:{user_id}:ab", "available", user_id, -3, 5, 5)
     first = (await shop.ask("GET", "/v1/me/points?limit=4", token=token)).json
     rest = (await shop.ask("GET", f"/v1/me/points?limit=4&cursor={first['next_cursor']}", token=token)).json
     assert rest["next_cursor"] is None

@@ -190,6 +190,16 @@ def test_days_in_a_row_earn_more_and_a_missed_day_begins_again() -> None:
     assert member.state.available == 35
 
 
+def test_a_clock_that_was_set_back_brings_no_day_a_second_time() -> None:
+    member = Member()
+    today = day_of(member.market.now_ms)
+    for day in (today, today + 1):
+        member.market.now_ms = day * DAY
+        assert isinstance(member.ask(SignIn(day=day)), SignedIn)
+    member.market.now_ms = today * DAY
+    assert member.ask(SignIn(day=today)) == "sign_in_day"
+
+
 def test_a_shop_in_the_east_has_its_days_earlier() -> None:
     rules = msgspec.structs.replace(RULES, terms=msgspec.structs.replace(RULES.terms, utc_offset_min=480))
     member = Member("2023-03-10T16:00:00", **{"member:rules": rules})

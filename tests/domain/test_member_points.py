@@ -256,8 +256,8 @@ def test_points_neither_appear_nor_vanish_and_each_command_twice_is_once(steps: 
     account.market.check()
     sums: dict[str, int] = {}
     names = set()
-    for event in account.market.events[("member", USER)]:
-        entries = postings(USER, event)
+    for number, event in enumerate(account.market.events[("member", USER)]):
+        entries = postings(0, number, event)
         assert sum(entry.amount for entry in entries) == 0
         for entry in entries:
             assert (entry.posting, entry.account) not in names

@@ -45,7 +45,7 @@ class MemberTables:
             for event in record.events:
                 if isinstance(event, StandingProjection.events):
                     self._moved.add(entity.key)
-                for entry in postings(entity.key, event):
+                for entry in postings(record.shard, record.seq, event):
                     self.entries[f"{entry.posting} {entry.account}"] = (entity.key, entry.amount, entry.at_ms)
                 if isinstance(event, MemberSignedIn):
                     self.sign_ins[f"{entity.key} {event.day}"] = (event.streak, event.points, event.at_ms)

@@ -68,28 +68,32 @@ class PointsEntry(NamedTuple):
     at_ms: int
 
 
-def postings(user_id: str, event: Any) -> tuple[PointsEntry, ...]:
-    """The entries of an event; none when it moved no points."""
+def postings(shard: int, seq: int, event: Any) -> tuple[PointsEntry, ...]:
+    """The entries of an event; none when it moved no points.
+
+    A posting is named ``<what>:<record>:<ref>``: an id that comes again when it was long forgotten is another posting.
+    """
+    where = f"{shard}.{seq}"
     match event:
         case MemberEarned():
-            name = f"earned:{user_id}:{event.source}:{event.ref}"
+            name = f"earned:{where}:{event.source}:{event.ref}"
             moved = {"issued": -event.points, "debt": event.debt_paid, "available": event.points - event.debt_paid}
         case MemberTakenBack():
-            name = f"taken_back:{user_id}:{event.refund_id}"
+            name = f"taken_back:{where}:{event.refund_id}"
             there = sum(points for _, points in event.parts)
             moved = {"available": -there, "debt": there - event.points, "taken_back": event.points}
         case PointsHeld():
-            name, moved = f"held:{event.hold_id.hex()}", {"available": -event.points, "held": event.points}
+            name, moved = f"held:{where}:{event.hold_id.hex()}", {"available": -event.points, "held": event.points}
         case PointsCommitted():
-            name, moved = f"committed:{event.hold_id.hex()}", {"held": -event.points, "spent": event.points}
+            name, moved = f"committed:{where}:{event.hold_id.hex()}", {"held": -event.points, "spent": event.points}
         case PointsReleased():
-            name = f"released:{event.hold_id.hex()}"
+            name = f"released:{where}:{event.hold_id.hex()}"
             moved = {"held": -event.points, "debt": event.debt_paid, "available": event.points - event.debt_paid}
         case PointsReinstated():
-            name = f"reinstated:{event.hold_id.hex()}"
+            name = f"reinstated:{where}:{event.hold_id.hex()}"
             moved = {"spent": -event.points, "debt": event.debt_paid, "available": event.points - event.debt_paid}
         case PointsExpired():
-            name, moved = f"expired:{user_id}:{event.number}", {"available": -event.points, "expired": event.points}
+            name, moved = f"expired:{where}:{event.number}", {"available": -event.points, "expired": event.points}
         case _:
             return ()
     return tuple(PointsEntry(name, account, amount, event.at_ms) for account, amount in moved.items() if amount)
@@ -106,7 +110,7 @@ class PointsProjection:
         self._rows: list[tuple[str, str, str, int, int, int]] = []
 
     def fold(self, fact: Fact, event: Any, turn: list[Any]) -> None:
-        for entry in postings(fact.key, event):
+        for entry in postings(fact.shard, fact.seq, event):
             self._rows.append((entry.posting, entry.account, fact.key, entry.amount, entry.at_ms, fact.seq))
 
     def statements(self) -> list[Statement]:
@@ -145,7 +149,7 @@ class StandingProjection:
             change.level = event
             if event.reason != "kept":
                 change.since_ms = event.at_ms
-        for entry in postings(fact.key, event):
+        for entry in postings(fact.shard, fact.seq, event):
             match entry.account:
                 case "available":
                     change.available += entry.amount
