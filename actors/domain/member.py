@@ -4,7 +4,8 @@ This file holds the changes of the state, and which rule answers which command; 
 ``member_growth``, ``member_points`` and ``member_benefits``.
 """
 
-from typing import Any, ClassVar, assert_never
+import zlib
+from typing import Any, ClassVar, Final, assert_never
 
 from actors.domain import member_benefits, member_growth, member_points
 from actors.domain.dates import day_of
@@ -13,6 +14,7 @@ from actors.domain.finished import remember
 from actors.domain.member_state import (
     COMMITTED,
     KEPT_DAYS,
+    ORDERS_MAX,
     RELEASED,
     RETURNED,
     Earned,
@@ -62,7 +64,11 @@ MemberEvent = (
     | said.ShippingReturned
 )
 
-RULES: tuple[str, ...] = ("member:rules",)
+RULES: Final = ("member:rules",)
+
+SPREAD_MS: Final = 6 * 3_600_000
+"""Points of everybody expire at the end of a month, and cannot be spent from then on; that is written down in the hours after it, each
+member at an hour of his own, so that no million of them wakes in the first second of a sale."""
 
 
 class MemberKind:
@@ -106,8 +112,11 @@ class MemberKind:
                 return RULES
 
     def wake_at(self, state: MemberState) -> int | None:
-        """The earliest of: a batch that expires, a hold to ask about, the review of the level, the birthday."""
-        due = [at_ms for at_ms in (state.review_ms, state.birthday_ms, min(state.batches, default=0)) if at_ms]
+        """The earliest of: a batch that has expired, a hold to ask about, the review of the level, the birthday."""
+        late_ms = zlib.crc32(state.user_id.encode()) % SPREAD_MS
+        due = [at_ms + late_ms for at_ms in (state.review_ms, min(state.batches, default=0)) if at_ms]
+        if state.birthday_ms:
+            due.append(state.birthday_ms)
         due.extend(held.ask_ms for name, held in state.holds.items() if held.ask_ms and name not in state.redeeming)
         return min(due, default=None)
 
@@ -226,6 +235,8 @@ def _apply_earned(state: MemberState, event: said.MemberEarned) -> None:
             expires_ms=event.expires_ms,
             refunds=known.refunds if known else {},
         )
+        if len(state.orders) > ORDERS_MAX:
+            del state.orders[next(iter(state.orders))]
 
 
 def _apply_taken_back(state: MemberState, event: said.MemberTakenBack) -> None:

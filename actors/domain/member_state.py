@@ -15,6 +15,9 @@ YEAR_DAYS: Final = 365
 KEPT_DAYS: Final = 400
 """Growth of a day, and what an order earned, are known for so long: a refund that comes later takes nothing back."""
 
+ORDERS_MAX: Final = 2000
+"""Orders of one member that are known: five a day. Of one who buys more the oldest are forgotten sooner, and his snapshot stays small."""
+
 POINTS_MAX: Final = 10**12
 """Points of one command. Sums of them stay exact in every language that reads them as JSON."""
 

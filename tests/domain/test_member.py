@@ -9,6 +9,7 @@ import pytest
 from actors.domain import member_state
 from actors.domain.dates import day_of
 from actors.domain.entity import Refused
+from actors.domain.member import MemberKind
 from actors.domain.member_benefits import fulfilment_priority, support_queue
 from actors.testing.market import Market
 from actors.testing.members import RULES, membership
@@ -206,6 +207,26 @@ def test_a_shop_in_the_east_has_its_days_earlier() -> None:
     today = day_of(at("2023-03-11T00:00:00"))
     assert member.ask(SignIn(day=today)) == SignedIn(day=today, streak=1, points=1)
     assert member.state.batches == {at("2024-03-31T16:00:00"): 1}
+
+
+def test_of_many_orders_the_oldest_are_forgotten_and_their_refunds_take_nothing_back() -> None:
+    member = Member()
+    for number in range(member_state.ORDERS_MAX + 1):
+        member.market.ask("member", USER, Earn(order_id=f"ord_{number}", amount=100, currency="CNY"))
+    assert (len(member.state.orders), "ord_0" in member.state.orders) == (member_state.ORDERS_MAX, False)
+    before = member.points()
+    member.ask(TakeBack(refund_id="ref_0", order_id="ord_0", amount=100))
+    assert member.points() == before
+
+
+def test_members_do_not_all_wake_at_the_end_of_the_month() -> None:
+    hours = set()
+    for number in range(200):
+        state = member_state.MemberState(user_id=f"usr_{number}", batches={at("2024-04-01T00:00:00"): 1}, available=1, issued=1)
+        due_ms = MemberKind().wake_at(state)
+        assert due_ms is not None
+        hours.add((due_ms - at("2024-04-01T00:00:00")) // 3_600_000)
+    assert hours == {0, 1, 2, 3, 4, 5}
 
 
 def test_a_review_earns_once() -> None:
