@@ -36,6 +36,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What webhooks are signed with. Several, with commas between them, are valid at once while one is being rolled."""
     stripe_webhook_tolerance_s: int = 300
 
+    # people
+    field_keys: str = ""
+    """What personal fields are sealed with, as ``1=<base64>,2=<base64>,lookup=<base64>``: 32 bytes each, the highest number seals.
+    Empty: the file ``field.keys`` of ``data_dir``, made on the first start. Of several machines: the same on all of them."""
+    cookie_secure: bool = True
+    """Cookies of web sessions travel over TLS only. Browsers make an exception for localhost."""
+    web_origins: str = ""
+    """Origins of pages whose browsers may use cookie sessions, with commas between them, beside this shop's own."""
+
     # the entity runtime
     shard_count: int = 256
     pools: str = ""

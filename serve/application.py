@@ -28,7 +28,7 @@ from serve.ops.document import Documents
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, carts, orders, tickets
+from serve.shop import accounts, carts, orders, sessions, tickets
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -41,7 +41,7 @@ PRODUCTS: Final = "/v1/products/"
 EMPTY: Final = "/bench/empty"
 
 HANDLERS: Final = (
-    *accounts.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
+    *accounts.HANDLERS, *sessions.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
 )  # fmt: skip
 
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')

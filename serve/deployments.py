@@ -24,6 +24,7 @@ from actors.storage.connect import open_pool
 from actors.storage.facts import PostgresFacts
 from actors.storage.probe import Probe
 from actors.storage.projections.follower import Follower
+from actors.storage.sealing import Sealer, keys_of
 from actors.storage.upkeep.status import journal_metrics
 from schemas.settings import Settings
 from serve.application import Application, build
@@ -76,6 +77,9 @@ class _Storefront:
         cluster = await meet_cluster(settings, self._clock)
         self._pool = await open_pool(settings.database_url, size=8)
         self._probe = Probe(settings.database_url)
+        sealer = Sealer(keys_of(settings))
+        async with self._pool.acquire() as connection:
+            await sealer.check(connection)
         if settings.redis_url:
             self._redis = redis_client.from_url(settings.redis_url, socket_timeout=1.0, socket_connect_timeout=0.5)
         sharding = cluster.sharding()
@@ -92,6 +96,7 @@ class _Storefront:
             gateway=gateway_of(settings),
             token_keys=SigningKeys(current=1, keys={1: cluster.token_key}),
             ticket_keys=SigningKeys(current=1, keys={1: cluster.ticket_key}),
+            sealer=sealer,
             redis=self._redis,
             host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag, partial(journal_metrics, self._pool)).text,
         )

@@ -3,11 +3,13 @@
 from typing import Any, Final
 
 from actors.storage.catalogue import Catalogue
+from actors.storage.identities import Identities
 from actors.storage.orders import Orders
 from actors.storage.users import Users
 from schemas.envelope import Answer
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
+from serve.cookies import Cookies
 from serve.passwords import Passwords
 from serve.rates import Rate
 from serve.requests import Refusal
@@ -35,10 +37,13 @@ class Desk:
         self.client = services.client
         self.revocations = Revocations(clock, services.pool, services.redis, services.settings.access_token_s)
         self.authentication = Authentication(services.token_keys, self.revocations)
+        self.cookies = Cookies(services.settings)
         self.facts = CatalogueFacts(services.facts, clock)
         self.sold_out = SoldOut(services.client, clock, self.new_id)
         self.passwords = Passwords(services.settings.login_threads)
-        self.users = Users(services.pool)
+        self.sealer = services.sealer
+        self.identities = Identities(services.pool, services.sealer)
+        self.users = Users(services.pool, self.identities)
         self.orders = Orders(services.pool)
         self.catalogue = Catalogue(services.pool)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)

@@ -59,7 +59,8 @@ class ShopRequest(Request[Any, Any, Any]):
 
     def customer(self) -> AccessToken:
         """Who asks. Refusal unless somebody is logged in."""
-        token = self.desk.authentication.customer(self.head.headers.get(b"authorization"), self.desk.clock.now_ms())
+        desk, head = self.desk, self.head
+        token = desk.authentication.customer(desk.cookies.credential(head), desk.clock.now_ms())
         if isinstance(token, Refused):
             raise Refusal(token.code)
         return token
@@ -120,12 +121,12 @@ class Framework:
             raise _translated(failure)
         handler = scope.get("route_handler")
         head.route = getattr(handler, "operation_id", None) or "unknown"
-        return _reply_of(sent)
+        return _reply_of(sent, head.cookies)
 
 
-def _reply_of(sent: list[dict[str, Any]]) -> Reply:
+def _reply_of(sent: list[dict[str, Any]], cookies: tuple[bytes, ...]) -> Reply:
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    headers = tuple((name, value) for name, value in sent[0]["headers"])
+    headers = (*((name, value) for name, value in sent[0]["headers"]), *((b"set-cookie", cookie) for cookie in cookies))
     if not any(name == b"cache-control" for name, _ in headers):
         headers = (*headers, NO_STORE)
     return Reply(sent[0]["status"], body, headers)

@@ -13,6 +13,7 @@ from actors.ports.payments import PaymentGateway
 from actors.ports.peers import FactSource
 from actors.ports.transport import Directory
 from actors.storage.probe import Probe
+from actors.storage.sealing import Sealer
 from schemas.settings import Settings
 from serve.counters import HttpCounters
 
@@ -25,6 +26,8 @@ async def _none() -> str:
 class Services:
     """pool: an asyncpg pool, for tables. probe: whether the database answers, without the pool.
     redis: a ``redis.asyncio`` client or None; it only makes news faster.
+
+    sealer: what personal fields are sealed with.
 
     facts: prices, sales, coupons. directory: which shards have an owner, for readiness.
     host_metrics: further lines for ``/metrics``.
@@ -40,6 +43,7 @@ class Services:
     gateway: PaymentGateway
     token_keys: SigningKeys
     ticket_keys: SigningKeys
+    sealer: Sealer
     redis: Any = None
     counters: HttpCounters = field(default_factory=HttpCounters)
     rng: random.Random = field(default_factory=lambda: random.Random(os.urandom(16)))

@@ -26,24 +26,28 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Log in. With ``guest_token`` the guest's cart becomes the user's."""
+    """Log in. With ``guest_token`` the guest's cart becomes the user's; ``cookie`` is for pages in a browser."""
 
     email: Email
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     guest_token: GuestToken | None = None
+    cookie: bool = False
 
 
 class RefreshSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Exchange a refresh token; it works once."""
+    """Exchange a refresh token; it works once. Without one the browser's cookie is exchanged, and the answer sets cookies."""
 
-    refresh_token: RefreshText
+    refresh_token: RefreshText | None = None
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """``access_token`` goes into ``Authorization: Bearer`` for ``expires_in`` seconds; then exchange ``refresh_token``."""
+    """``access_token`` goes into ``Authorization: Bearer`` for ``expires_in`` seconds; then exchange ``refresh_token``.
 
-    access_token: str
-    refresh_token: str
+    Both are null where they were set as cookies.
+    """
+
+    access_token: str | None
+    refresh_token: str | None
     expires_in: int
     user_id: str
     session_id: str

@@ -182,7 +182,9 @@ async def _prepare_database(settings: Settings, tell: Progress) -> Settings:
     import asyncpg
 
     from actors.storage.connect import LOST, UnsafeDatabase, check_durable, unsafe_standby
+    from actors.storage.identities import reseal_identities
     from actors.storage.migrate import found_cluster, migrate
+    from actors.storage.sealing import Sealer, WrongKeys, keys_of
     from actors.storage.seed import demo_shop, small_shop
     from actors.storage.shop import is_empty, load_shop
 
@@ -196,12 +198,16 @@ async def _prepare_database(settings: Settings, tell: Progress) -> Settings:
             tell(say("standby", name=standby))
         for name in await migrate(connection):
             tell(f"migrated {name}")
+        sealer = Sealer(keys_of(settings))
+        await sealer.check(connection)
+        if count := await reseal_identities(connection, sealer):
+            tell(say("resealed", count=count))
         cluster = await found_cluster(connection, settings.shard_count, settings.pools)
         if settings.shop != "none" and await is_empty(connection):
             tell(f"loading the {settings.shop} shop")
             shop = demo_shop() if settings.shop == "demo" else small_shop(1)
             await load_shop(connection, cluster.sharding(), shop, tell)
-    except (UnsafeDatabase, ValueError) as error:
+    except (UnsafeDatabase, WrongKeys, ValueError) as error:
         raise CannotStart(str(error)) from error
     finally:
         await connection.close()

@@ -54,6 +54,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "PostgreSQL has an asynchronous standby ({name}): a failover to it could lose acknowledged orders. Set synchronous_standby_names.",
         "PostgreSQL 配有异步备库({name}):切换到该备库可能丢失已确认的订单。请设置 synchronous_standby_names。",
     ),
+    "resealed": ("sealed {count} personal fields with the newest key", "已用最新密钥重新加密 {count} 个个人信息字段"),
     "nothing_to_migrate": ("Nothing to do: the schema is up to date.", "无需操作:数据库结构已是最新。"),
     "shop_there": ("There is a shop already; nothing was loaded.", "商城已有数据,未载入任何内容。"),
     "shop_loaded": ("Loaded the {shop} shop: {count} products.", "已载入 {shop} 商城:{count} 件商品。"),

@@ -32,6 +32,7 @@ from actors.storage.embedded import EmbeddedPostgres
 from actors.storage.facts import PostgresFacts
 from actors.storage.migrate import migrate
 from actors.storage.probe import Probe
+from actors.storage.sealing import FieldKeys, Sealer
 from actors.testing.memory import MemoryJournal
 from actors.testing.payments import FakeGateway
 from schemas.ids import derived_id
@@ -42,6 +43,7 @@ from serve.services import Services
 
 SHARDS = 16
 KEYS = SigningKeys(current=1, keys={1: b"k" * 32})
+FIELD_KEYS = FieldKeys(current=1, keys={1: b"f" * 32}, lookup=b"l" * 32)
 TICKET_KEYS = SigningKeys(current=1, keys={1: b"t" * 32})
 SETTINGS = Settings(shard_count=SHARDS, bench=True, replicas=1, rate_user_per_s=1000, login_threads=2)
 
@@ -215,7 +217,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS, *, redi
         await placement.look()
     services = Services(
         settings=settings, clock=clock, client=client, directory=journal, facts=facts, pool=pool, probe=probe, gateway=gateway,
-        token_keys=KEYS, ticket_keys=TICKET_KEYS, redis=redis,
+        token_keys=KEYS, ticket_keys=TICKET_KEYS, sealer=Sealer(FIELD_KEYS), redis=redis,
     )  # fmt: skip
     application = build(services)
     async with _listening(application) as base, aiohttp.ClientSession() as session:

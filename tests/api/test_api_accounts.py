@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from actors.storage.users import Users
+from schemas.identity import ProvenIdentity
 from schemas.ids import base32
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -168,7 +168,7 @@ async def test_a_guest_takes_the_cart_along_at_login(shop) -> None:
 
 async def test_no_password_is_written_down(shop) -> None:
     address = await registered(shop)
-    account = await Users(shop.pool).find(address)
+    account = await shop.application.desk.users.find(ProvenIdentity(kind="email", subject=address))
     assert account.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert PASSWORD not in repr(account)
     assert account.user_id == f"usr_{base32(int.from_bytes(account.register_id, 'big') & ((1 << 100) - 1), 20)}"
