@@ -62,7 +62,8 @@ class Cookies:
         if origin is None:
             own = headers.get(b"sec-fetch-site") == b"same-origin"
         else:
-            own = origin in self._origins or origin.partition(b"://")[2] == headers.get(b"host")
+            named = origin.partition(b"://")[2]
+            own = origin in self._origins or (bool(named) and named == headers.get(b"host"))
         if not own:
             raise Refusal("csrf_refused")
 

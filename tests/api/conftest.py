@@ -123,6 +123,11 @@ class Shop:
         user_id = f"usr_t{next(self._numbers)}x{secrets.token_hex(3)}"
         return user_id, self.token_of(user_id)
 
+    async def register(self, person: dict[str, str]) -> None:
+        """Open an account with this e-mail address and password."""
+        answer = await self.ask("POST", "/v1/users", person)
+        assert answer.status == 201, answer.body
+
     def token_of(self, user_id: str, *, session_id: str = "", expires_in_ms: int = 600_000, roles: int = 1) -> str:
         """An access token as a login would have given it."""
         token = tokens.AccessToken(

@@ -20,7 +20,7 @@ def email() -> str:
 
 async def registered(shop) -> str:
     address = email()
-    assert (await shop.ask("POST", "/v1/users", {"email": address, "password": PASSWORD})).status == 201
+    await shop.register({"email": address, "password": PASSWORD})
     return address
 
 
