@@ -7,15 +7,17 @@ head and body, and the translation of whatever happens into an answer; bad input
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 import structlog
 
+from actors.domain.entity import Refused
 from actors.ports.journal import StorageUnknown
 from actors.storage.connect import LOST
 from schemas.ids import base32
+from serve import live_cart
 from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
@@ -23,6 +25,7 @@ from serve.hooks import stripe
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
+from serve.live_cart import LiveCarts
 from serve.ops import health
 from serve.ops.document import Documents
 from serve.rates import Rate
@@ -56,6 +59,7 @@ class Application:
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.sold_out)
+        self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.framework = Framework(self.desk, HANDLERS)
         self.documents = Documents(self.framework.app, HANDLERS, bench=services.settings.bench)
         rate = services.settings.rate_address_per_s
@@ -73,17 +77,22 @@ class Application:
             return
         desk = self.desk
         await desk.revocations.poll()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.revocations.keep_listening()):
+        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.news.keep_listening()):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
         """End what ``start`` began. Requests under way are answered."""
         tasks, self._tasks = self._tasks, []
+        self.drain()
         self.desk.sold_out.close()
         self.desk.passwords.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def drain(self) -> None:
+        """End what would go on for ever: streams. Their clients open them anew, elsewhere."""
+        self.live_carts.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -160,6 +169,9 @@ class Application:
             request.route = "refused"
             await self._send(request, problem_reply("busy", language=request.language), send, started)
             return
+        if request.path == live_cart.PATH and request.method == "GET":
+            await self._stream(request, receive, send, started)
+            return
         counters.in_flight += 1
         try:
             reply = await self._answer(request, receive)
@@ -168,6 +180,30 @@ class Application:
             counters.answered(request.route, 499, time.perf_counter() - started)
         finally:
             counters.in_flight -= 1
+
+    async def _stream(self, request: Request, receive: Receive, send: Send, started: float) -> None:
+        """A live cart. It is no request in flight: it waits, and is bounded by itself."""
+        request.route = "cart_events"
+        try:
+            check_head(request)
+            self._check_address(request)
+            holder, allowed = self._stream_holder(request)
+            await self.live_carts.stream(request, receive, send, holder, allowed)
+        except Exception as error:
+            await self._send(request, self._problem(request, error), send, started)
+        else:
+            self.services.counters.answered(request.route, 200, time.perf_counter() - started)
+
+    def _stream_holder(self, request: Request) -> tuple[str, Callable[[], bool]]:
+        """Whose cart, and whether its holder may still see it. Refusal ``unauthenticated`` and so on."""
+        guest, desk = request.headers.get(b"guest-token"), self.desk
+        credential = desk.cookies.credential(request)
+        if guest is not None and credential is None:
+            return carts.guest_holder(guest), lambda: True
+        token = desk.authentication.customer(credential, desk.clock.now_ms())
+        if isinstance(token, Refused):
+            raise Refusal(token.code)
+        return token.user_id, lambda: not isinstance(desk.authentication.customer(credential, desk.clock.now_ms()), Refused)
 
     async def _answer(self, request: Request, receive: Receive) -> Reply:
         """The answer, whatever happens."""

@@ -1,5 +1,6 @@
 """What the endpoints of one replica share."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from actors.storage.catalogue import Catalogue
@@ -10,6 +11,7 @@ from schemas.envelope import Answer
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
 from serve.cookies import Cookies
+from serve.news import News
 from serve.passwords import Passwords
 from serve.rates import Rate
 from serve.requests import Refusal
@@ -35,12 +37,14 @@ class Desk:
         self.settings = services.settings
         self.clock = clock
         self.client = services.client
-        self.revocations = Revocations(clock, services.pool, services.redis, services.settings.access_token_s)
+        self.news = News(clock, services.redis)
+        self.revocations = Revocations(clock, services.pool, self.news, services.settings.access_token_s)
         self.authentication = Authentication(services.token_keys, self.revocations)
         self.cookies = Cookies(services.settings)
         self.facts = CatalogueFacts(services.facts, clock)
         self.sold_out = SoldOut(services.client, clock, self.new_id)
         self.passwords = Passwords(services.settings.login_threads)
+        self.cart_changed: Callable[[str], None] = lambda holder: None
         self.sealer = services.sealer
         self.identities = Identities(services.pool, services.sealer)
         self.users = Users(services.pool, self.identities)

@@ -129,7 +129,7 @@ def _hot(operation: Hot) -> dict[str, Any]:
     said: dict[str, Any] = {
         "operationId": operation.operation_id,
         "parameters": [*parameters, *operation.query],
-        "responses": {str(operation.status): {"description": "", "content": {"application/json": {"schema": _schema(operation.answer)}}}},
+        "responses": {str(operation.status): {"description": "", "content": {operation.media: {"schema": _schema(operation.answer)}}}},
     }
     if operation.body is not None:
         said["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(operation.body)}}}

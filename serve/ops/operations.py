@@ -2,6 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
+from schemas.http.carts import Cart
 from schemas.http.catalogue import Product, ProductPage
 from schemas.http.hooks import Health
 from schemas.http.sales import FlashOrder, OrderPlaced, SalePage
@@ -33,6 +34,7 @@ SAID: Final[dict[str, Said]] = {
     "readCart": Said("Read the cart", "查看购物车", "cart", "cart"),
     "putCartLine": Said("Set the quantity of a line", "设置购物车商品数量", "cart", "cart"),
     "removeCartLine": Said("Take a line out", "移除购物车商品", "cart", "cart"),
+    "watchCart": Said("See the cart change, on every terminal (server-sent events)", "实时查看购物车变化(服务器推送)", "cart", "cart"),
     "mergeCart": Said("Take a guest's cart over", "合并游客购物车", "cart", "customer"),
     "checkOut": Said("Order what is in the cart", "结算购物车", "orders", "customer", keyed=True),
     "listOrders": Said("List one's orders", "订单列表", "orders", "customer"),
@@ -57,6 +59,7 @@ class Hot(NamedTuple):
     answer: Any
     body: Any = None
     query: tuple[dict[str, Any], ...] = ()
+    media: str = "application/json"
 
 
 def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -74,6 +77,7 @@ HOT: Final = (
     Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),
     Hot("post", "/v1/flash-sales/{sale_id}/orders", "placeFlashOrder", 201, OrderPlaced, FlashOrder),
+    Hot("get", "/v1/cart/events", "watchCart", 200, Cart, media="text/event-stream"),
     Hot("get", "/healthz", "liveness", 200, Health),
 )
 BENCH: Final = Hot("post", "/bench/empty", "benchEmpty", 200, dict[str, str])

@@ -25,10 +25,20 @@ def _holder(request: ShopRequest) -> str:
     guest = request.head.headers.get(b"guest-token")
     if guest is None or b"authorization" in request.head.headers:
         return request.customer().user_id
+    return guest_holder(guest)
+
+
+def guest_holder(guest: bytes) -> str:
+    """The key of a guest's cart. Refusal ``unauthenticated``."""
     text = guest.decode("latin-1")
     if len(text) != _GUEST_LENGTH or not is_id(text, "gst"):
         raise Refusal("unauthenticated")
     return guest_key(text)
+
+
+async def cart_of(desk: Desk, holder: str) -> Cart:
+    """The cart as it is now, priced."""
+    return await _priced(desk, await desk.told("cart", holder, ReadCart()))
 
 
 async def _priced(desk: Desk, contents: CartContents, guest_token: str | None = None) -> Cart:
@@ -67,7 +77,7 @@ async def _check_sold(desk: Desk, sku_id: str) -> None:
 @get("/v1/cart", operation_id="readCart")
 async def read_cart(request: ShopRequest) -> Cart:
     """The cart, exactly."""
-    return await _priced(request.desk, await request.desk.told("cart", _holder(request), ReadCart()))
+    return await cart_of(request.desk, _holder(request))
 
 
 @put("/v1/cart/lines/{sku_id:str}", operation_id="putCartLine")
@@ -84,6 +94,7 @@ async def put_line(request: ShopRequest, sku_id: FromPath[str], data: JSONBody[P
     elif not is_id(sku_id, "sku"):
         raise Refusal("sku_unknown")
     contents = await desk.told("cart", holder, PutLine(sku_id=sku_id, quantity=data.quantity), digest=b"put")
+    desk.cart_changed(holder)
     return await _priced(desk, contents, token)
 
 
@@ -93,7 +104,9 @@ async def remove_line(request: ShopRequest, sku_id: FromPath[str]) -> Cart:
     holder = _holder(request)
     if not is_id(sku_id, "sku"):
         raise Refusal("sku_unknown")
-    return await _priced(request.desk, await request.desk.told("cart", holder, RemoveLine(sku_id=sku_id), digest=b"remove"))
+    contents = await request.desk.told("cart", holder, RemoveLine(sku_id=sku_id), digest=b"remove")
+    request.desk.cart_changed(holder)
+    return await _priced(request.desk, contents)
 
 
 @post("/v1/cart/merge", operation_id="mergeCart", status_code=200)

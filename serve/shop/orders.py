@@ -118,6 +118,7 @@ async def _checked_out(desk: Desk, user_id: str, answer: Answer) -> Order:
     consume = ConsumeLines(order_id=view.order_id, lines=lines)
     # Known by the order: a repeat takes nothing. If it fails now, the next checkout of this version does it.
     await desk.ask("cart", user_id, consume, command_id=derived_id("consume", view.order_id), digest=b"consume")
+    desk.cart_changed(user_id)
     if view.status in ("cancelled", "refused"):
         raise Refusal("cart_changed", {"order_id": view.order_id})
     return _order(view, _position(answer))

@@ -12,7 +12,7 @@ import pytest
 import redis.asyncio as redis_client
 
 from actors.storage.embedded import EmbeddedValkey
-from serve.revocations import CHANNEL
+from serve.news import CHANNEL
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
