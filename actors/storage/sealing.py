@@ -39,7 +39,11 @@ ADD_CHECK: Final = "INSERT INTO field_key (name, fingerprint) VALUES ($1, $2) ON
 
 
 class WrongKeys(Exception):
-    """The keys cannot be those that this database was sealed with. The message says which, and what to do."""
+    """The keys cannot be those that this database was sealed with: the one called ``name`` is another one, or missing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class Unreadable(Exception):
@@ -147,10 +151,7 @@ class Sealer:
             await connection.execute(ADD_CHECK, name, mark)
         for row in await connection.fetch(CHECKS):
             if marks.get(row["name"]) != row["fingerprint"]:
-                raise WrongKeys(
-                    f"Personal fields of this database were sealed with another field key {row['name']!r}: "
-                    f"bring back the file {FILE} of its data directory, or set STAMPEDE_FIELD_KEYS"
-                )
+                raise WrongKeys(row["name"])
 
 
 def _about(purpose: str, owner: str) -> bytes:
