@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from actors.domain.kinds import READS
 from actors.storage.catalogue import Catalogue
 from actors.storage.identities import Identities
 from actors.storage.orders import Orders
@@ -26,6 +27,9 @@ LOGINS_BURST: Final = 10
 ADDRESS_LOGINS_PER_S: Final = 2
 ADDRESS_LOGINS_BURST: Final = 40
 """Tries of one address, which may be a school's or an office's."""
+
+
+ONCE: Final = b"once"
 
 
 class Desk:
@@ -60,7 +64,13 @@ class Desk:
         return self.services.random_bytes(16)
 
     async def ask(self, kind: str, key: str, command: Any, *, command_id: bytes = b"", digest: bytes = b"") -> Answer:
-        """Ask an entity within the request's deadline."""
+        """Ask an entity within the request's deadline.
+
+        The client asks again by itself when an answer is late or lost. So that a change is one change then, its owner must know
+        the command again: without a digest of the caller's it gets one.
+        """
+        if not digest and type(command) not in READS:
+            digest = ONCE
         deadline_ms = self.clock.now_ms() + self.settings.request_deadline_ms
         return await self.client.ask(kind, key, command, command_id=command_id or self.new_id(), digest=digest, deadline_ms=deadline_ms)
 

@@ -22,6 +22,9 @@ KINDS: Final[dict[str, Kind]] = {
     kind.name: kind for kind in (StockKind(), OrderKind(), CartKind(), SessionsKind(), QuotaKind(), AdmissionKind())
 }
 
+READS: Final = frozenset(command for kind in KINDS.values() for command in kind.reads)
+"""Commands that only look: asked twice, they do no harm, and nothing of them is written down."""
+
 ENDING: Final = frozenset(command for kind in KINDS.values() for command in kind.ending)
 """Commands that a host takes also when it has no room for anything new."""
 
