@@ -204,6 +204,7 @@ async def test_f67_what_is_somebody_elses_is_not_there(shop) -> None:
 
 
 CUSTOMERS = [
+    ("GET", "/v1/cart/events", None),
     ("GET", "/v1/sessions", None), ("DELETE", "/v1/sessions", None), ("DELETE", "/v1/sessions/current", None), ("GET", "/v1/cart", None),
     ("DELETE", "/v1/cart/lines/sku_1", None), ("POST", "/v1/cart/merge", {"guest_token": "gst_" + "0" * 20}),
     ("POST", "/v1/checkout", {"ship_to": SHIP_TO}), ("GET", "/v1/orders", None), ("GET", "/v1/orders/ord_1", None),
