@@ -17,6 +17,18 @@ ANSWER_BYTES_MAX: Final = 64 * 1024
 _Body = TypeVar("_Body")
 
 
+class _Lost(aiohttp.ClientError):
+    """The connection broke: what kind of break is its text."""
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """aiohttp sends a GET again when its connection breaks. These GETs spend a code: the second would be told that it was used."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Lost(type(error).__name__) from None
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. ``status`` 0: none came, ``lost`` says why. The body may hold tokens: it is in no repr."""
 
@@ -76,6 +88,8 @@ class Calls:
                 while len(body) < ANSWER_BYTES_MAX and (more := await response.content.read(ANSWER_BYTES_MAX - len(body))):
                     body += more
                 return Reply(status=response.status, body=body)
+        except _Lost as lost:
+            return Reply(status=0, lost=str(lost))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # Not its text: that names the URL, and some providers want our secret in there.
             return Reply(status=0, lost=type(error).__name__)
@@ -83,6 +97,9 @@ class Calls:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX), timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_once,),
             )
         return self._session
