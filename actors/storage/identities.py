@@ -7,7 +7,7 @@ import msgspec
 
 from actors.storage.connect import known
 from actors.storage.sealing import PLAIN, Sealer
-from schemas.identity import ProvenIdentity
+from schemas.identity import IdentityKind, ProvenIdentity
 from schemas.ids import base32
 
 IDENTITIES_MAX: Final = 20
@@ -18,6 +18,7 @@ INSERT INTO identity (identity_id, user_id, kind, lookup, union_lookup, sealed, 
 ON CONFLICT (kind, lookup) DO NOTHING RETURNING identity_id"""
 BY_LOOKUP: Final = "SELECT user_id FROM identity WHERE kind = $1 AND lookup = $2"
 BY_UNION: Final = "SELECT DISTINCT user_id FROM identity WHERE kind = $1 AND union_lookup = $2"
+LEARN_UNION: Final = "UPDATE identity SET union_lookup = $3 WHERE kind = $1 AND lookup = $2 AND union_lookup IS NULL"
 OF_USER: Final = """
 SELECT identity_id, user_id, kind, sealed, sealed_name, added_at FROM identity WHERE user_id = $1 ORDER BY added_at, identity_id"""
 LOCK_ACCOUNT: Final = "SELECT status, password_hash IS NOT NULL AS has_password FROM account WHERE user_id = $1 FOR UPDATE"
@@ -38,7 +39,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     identity_id: str
     user_id: str
-    kind: str
+    kind: IdentityKind
     subject: str
     name: str
     added_at_ms: int
@@ -95,6 +96,12 @@ class Identities:
         sealed = self._sealer.seal(_SUBJECT, identity_id, proven.subject)
         found = await connection.fetchval(INSERT, identity_id, user_id, proven.kind, lookup, union, sealed, name)
         return found is not None
+
+    async def learn_union(self, proven: ProvenIdentity) -> None:
+        """Remember a third party's name for all apps, which it does not say every time."""
+        if proven.union_subject:
+            union = self._sealer.lookup(_UNION + proven.kind, proven.union_subject)
+            await known(self._pool.execute(LEARN_UNION, proven.kind, self.lookup(proven), union))
 
     async def remove(self, user_id: str, identity_id: str) -> str:
         """Take it away. Answers "", ``identity_unknown``, or ``last_identity`` when nothing to log in by would be left."""

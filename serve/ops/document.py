@@ -42,6 +42,8 @@ _FORM: Final = "_[A-Za-z0-9_.-]{1,58}$"
 _PATH_FORMS: Final[dict[str, str]] = {
     f"{name}_id": f"^{prefix}{_FORM}" for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"))
 }
+_PATH_FORMS["provider"] = "^(wechat|qq|alipay|apple)$"
+_PATH_FORMS["identity_id"] = f"^idn{_FORM}"
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
@@ -148,7 +150,7 @@ def _finish(operation: dict[str, Any]) -> None:
         parameters.append(_GUEST)
     operation["parameters"] = parameters
     operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
-    done = {status: response for status, response in operation["responses"].items() if status < "300"}
+    done = {status: response for status, response in operation["responses"].items() if status < "400"}
     for response in done.values():
         response["description"] = "done"
         response.pop("headers", None)
