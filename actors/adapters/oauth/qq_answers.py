@@ -25,7 +25,7 @@ def read_answer(body: bytes) -> dict[str, str] | None:
     if call is not None or text.lstrip().startswith("{"):
         return _object(call[1] if call is not None else text)
     try:
-        return dict(parse_qsl(text.strip(), strict_parsing=True, max_num_fields=FIELDS_MAX))
+        return dict(parse_qsl(text.strip(), strict_parsing=True, max_num_fields=FIELDS_MAX)) or None
     except ValueError:
         return None
 

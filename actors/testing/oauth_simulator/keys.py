@@ -30,7 +30,7 @@ class SimulatorKeys:
         self.unpublished = RSAKey.generate_key(RSA_BITS, private=True)
         self.rotate()
         self.given = AppKeys(
-            alipay_private_key=_pem(app),
+            alipay_private_key=pem_of(app),
             alipay_public_key=_public_pem(self.alipay.public_key()),
             apple_private_key=apple_app.as_pem(private=True).decode(),
         )
@@ -46,7 +46,8 @@ class SimulatorKeys:
         return msgspec.json.encode({"keys": keys})
 
 
-def _pem(key: rsa.RSAPrivateKey) -> str:
+def pem_of(key: rsa.RSAPrivateKey) -> str:
+    """A private key as a shop would be given it."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()  # fmt: skip
