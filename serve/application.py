@@ -62,7 +62,8 @@ class Application:
         self.browsing = Browsing(services, self.desk.sold_out)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.framework = Framework(self.desk, HANDLERS)
-        self.documents = Documents(self.framework.app, HANDLERS, bench=services.settings.bench)
+        settings = services.settings
+        self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
         rate = services.settings.rate_address_per_s
         self._address_rate = Rate(services.clock.monotonic_ms, rate, rate * 2)
         self._in_flight_max = services.settings.in_flight_max
