@@ -8,6 +8,7 @@ from actors.adapters.oauth.offered import logins_of
 from actors.testing.oauth_simulator.keys import SimulatorKeys
 from actors.testing.oauth_simulator.settings_file import variables, write_settings
 from schemas.settings import Settings, from_environment
+from serve.cli.up import CannotStart, _check_logins
 
 
 def test_nothing_is_offered_without_keys() -> None:
@@ -57,3 +58,10 @@ def test_no_secret_is_in_the_settings_repr(simulator_keys: SimulatorKeys) -> Non
     assert "hidden" not in text
     assert "qq_app_id='101000001'" in text
     assert "hosts=1" in text
+
+
+def test_a_start_with_keys_that_cannot_be_used_ends_before_anything_is_started() -> None:
+    for settings, said in ((Settings(qq_app_id="1"), "STAMPEDE_QQ"), (Settings(qq_app_id="1", qq_app_key="file:absent"), "absent")):
+        with pytest.raises(CannotStart, match=said):
+            _check_logins(settings)
+    assert _check_logins(Settings()) == Settings()
