@@ -254,6 +254,20 @@ async def test_an_identity_is_removed_by_its_owner_and_the_last_one_stays(walk: 
     assert (await walk.shop.ask("DELETE", f"/v1/me/identities/{apple}")).status == 401
 
 
+async def test_who_is_unlinked_from_one_app_is_unlinked_from_all_apps_of_that_third_party(walk: Walk) -> None:
+    who = somebody()
+    tokens = await walk.tokens("wechat", who)
+    assert (await walk.mini(who)).json["tokens"]["user_id"] == tokens["user_id"]
+    site, mini = await walk.identities(tokens["access_token"])
+    assert (site["kind"], mini["kind"]) == ("wechat", "wechat")
+    path = f"/v1/me/identities/{mini['identity_id']}"
+    assert (await walk.shop.ask("DELETE", path, token=tokens["access_token"])).code == "last_identity"
+    await walk.link("qq", who, tokens["access_token"])
+    assert (await walk.shop.ask("DELETE", path, token=tokens["access_token"])).status == 204
+    assert [one["kind"] for one in await walk.identities(tokens["access_token"])] == ["qq"]
+    assert (await walk.tokens("wechat", who))["user_id"] != tokens["user_id"]
+
+
 @pytest.mark.slow
 async def test_an_account_holds_so_many_identities_and_no_more(walk: Walk) -> None:
     token = (await walk.tokens("qq", somebody()))["access_token"]
