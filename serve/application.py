@@ -21,7 +21,7 @@ from serve import live_cart
 from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
-from serve.hooks import stripe
+from serve.hooks import apple, stripe
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
@@ -31,7 +31,7 @@ from serve.ops.document import Documents
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, carts, orders, sessions, tickets
+from serve.shop import accounts, carts, orders, sessions, third_party, tickets
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -45,6 +45,7 @@ EMPTY: Final = "/bench/empty"
 
 HANDLERS: Final = (
     *accounts.HANDLERS, *sessions.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
+    *third_party.HANDLERS, *apple.HANDLERS,
 )  # fmt: skip
 
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')
@@ -61,7 +62,8 @@ class Application:
         self.browsing = Browsing(services, self.desk.sold_out)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.framework = Framework(self.desk, HANDLERS)
-        self.documents = Documents(self.framework.app, HANDLERS, bench=services.settings.bench)
+        settings = services.settings
+        self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
         rate = services.settings.rate_address_per_s
         self._address_rate = Rate(services.clock.monotonic_ms, rate, rate * 2)
         self._in_flight_max = services.settings.in_flight_max

@@ -6,12 +6,14 @@ from typing import Any, Final
 from actors.domain.kinds import READS
 from actors.storage.catalogue import Catalogue
 from actors.storage.identities import Identities
+from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
 from actors.storage.users import Users
 from schemas.envelope import Answer
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
 from serve.cookies import Cookies
+from serve.login_pages import LoginPages
 from serve.news import News
 from serve.passwords import Passwords
 from serve.rates import Rate
@@ -52,6 +54,8 @@ class Desk:
         self.sealer = services.sealer
         self.identities = Identities(services.pool, services.sealer)
         self.users = Users(services.pool, self.identities)
+        self.oauth_flows = OAuthFlows(services.pool)
+        self.login_pages = LoginPages(services.settings)
         self.orders = Orders(services.pool)
         self.catalogue = Catalogue(services.pool)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)

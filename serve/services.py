@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.adapters.oauth.offered import Logins
 from actors.client.client import Client
 from actors.domain.signing import SigningKeys
 from actors.ports.clock import Clock
@@ -27,7 +28,7 @@ class Services:
     """pool: an asyncpg pool, for tables. probe: whether the database answers, without the pool.
     redis: a ``redis.asyncio`` client or None; it only makes news faster.
 
-    sealer: what personal fields are sealed with.
+    sealer: what personal fields are sealed with. logins: the third parties that say who somebody is.
 
     facts: prices, sales, coupons. directory: which shards have an owner, for readiness.
     host_metrics: further lines for ``/metrics``.
@@ -44,6 +45,7 @@ class Services:
     token_keys: SigningKeys
     ticket_keys: SigningKeys
     sealer: Sealer
+    logins: Logins = field(default_factory=Logins)
     redis: Any = None
     counters: HttpCounters = field(default_factory=HttpCounters)
     rng: random.Random = field(default_factory=lambda: random.Random(os.urandom(16)))

@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
+from actors.adapters.oauth.offered import Logins
 from actors.adapters.payments.gateway import GatewayEffects
 from actors.client.client import Client, ClientPeers
 from actors.domain import token as tokens
@@ -202,7 +203,9 @@ async def _migrate(url: str) -> None:
 
 
 @asynccontextmanager
-async def running_shop(database_url: str, settings: Settings = SETTINGS, *, redis: Any = None) -> AsyncIterator[Shop]:
+async def running_shop(
+    database_url: str, settings: Settings = SETTINGS, *, redis: Any = None, logins: Logins | None = None
+) -> AsyncIterator[Shop]:
     """A shop of one host and one replica."""
     clock = DatabaseClock()
     journal = MemoryJournal(clock, SHARDS)
@@ -223,6 +226,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS, *, redi
     services = Services(
         settings=settings, clock=clock, client=client, directory=journal, facts=facts, pool=pool, probe=probe, gateway=gateway,
         token_keys=KEYS, ticket_keys=TICKET_KEYS, sealer=Sealer(FIELD_KEYS), redis=redis,
+        logins=logins or Logins(),
     )  # fmt: skip
     application = build(services)
     async with _listening(application) as base, aiohttp.ClientSession() as session:

@@ -205,6 +205,7 @@ async def test_f67_what_is_somebody_elses_is_not_there(shop) -> None:
 
 CUSTOMERS = [
     ("GET", "/v1/cart/events", None),
+    ("GET", "/v1/me/identities", None), ("DELETE", "/v1/me/identities/idn_1", None),
     ("GET", "/v1/sessions", None), ("DELETE", "/v1/sessions", None), ("DELETE", "/v1/sessions/current", None), ("GET", "/v1/cart", None),
     ("DELETE", "/v1/cart/lines/sku_1", None), ("POST", "/v1/cart/merge", {"guest_token": "gst_" + "0" * 20}),
     ("POST", "/v1/checkout", {"ship_to": SHIP_TO}), ("GET", "/v1/orders", None), ("GET", "/v1/orders/ord_1", None),
@@ -237,6 +238,7 @@ async def test_every_route_that_needs_a_login_is_in_that_list(shop) -> None:
             path.replace("sku_1", "{sku_id}")
             .replace("ord_1", "{order_id}")
             .replace("sal_1", "{sale_id}")
+            .replace("idn_1", "{identity_id}")
             .replace("current", "{session_id}"),
         )
         for method, path, _ in CUSTOMERS
