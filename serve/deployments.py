@@ -30,6 +30,7 @@ from schemas.settings import Settings
 from serve.application import Application, build
 from serve.listener import DirectListener
 from serve.listening_socket import shared_socket
+from serve.senders import email_of, sms_of
 from serve.services import Services
 
 log = structlog.get_logger("stampede.serve")
@@ -98,6 +99,8 @@ class _Storefront:
             ticket_keys=SigningKeys(current=1, keys={1: cluster.ticket_key}),
             sealer=sealer,
             redis=self._redis,
+            sms=sms_of(settings, self._clock),
+            email=email_of(settings, self._clock),
             host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag, partial(journal_metrics, self._pool)).text,
         )
 

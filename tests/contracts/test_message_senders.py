@@ -176,11 +176,21 @@ async def alibaba_world() -> AsyncIterator[World]:
 @asynccontextmanager
 async def smtp_world() -> AsyncIterator[World]:
     box = Mailbox()
-    server = await asyncio.get_running_loop().create_server(lambda: SmtpProtocol(box, enable_SMTPUTF8=False), "127.0.0.1", 0)
+    protocols: list[SmtpProtocol] = []
+
+    def protocol() -> SmtpProtocol:
+        protocols.append(SmtpProtocol(box))
+        return protocols[-1]
+
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     sender = SmtpSender(clock=RealClock(), server=SmtpServer(f"smtp://127.0.0.1:{port}?tls=never"), mail_from="Shop <shop@example.com>")
     yield SmtpWorld(sender, box)
     await sender.close()
+    for one in protocols:
+        for transport in filter(None, (one.transport, one._original_transport)):
+            transport.abort()
+    await asyncio.gather(*(one._handler_coroutine for one in protocols), return_exceptions=True)
     server.close()
     await server.wait_closed()
 

@@ -36,7 +36,7 @@ SUBMISSION_PORT: Final = 587
 SMTPS_PORT: Final = 465
 
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}\Z")
-_FROM: Final = re.compile(r"(?:(?P<name>[^<>\r\n\0]{1,100}) )?<?(?P<address>[^<>\s]+@[^<>\s]+?)>?\Z")
+_FROM: Final = re.compile(r"(?:(?P<name>[^<>@\r\n\0]{1,100}) )?<?(?P<address>[^<>\s]+@[^<>\s]+?)>?\Z")
 
 
 class SmtpServer:
@@ -106,16 +106,19 @@ class SmtpSender:
 
     def _composed(self, message: EmailMessage) -> bytes:
         """The message as it goes over the line. ValueError when a header would be more than its own line."""
+        # The library lets a lone carriage return pass, which some servers take for the end of a header.
+        if not all(text.isprintable() for text in (message.message_id, message.language, message.subject)):
+            raise ValueError("a header with control characters")
         composed = email.message.EmailMessage(policy=SMTP_POLICY)
         composed["From"] = self._from
         composed["To"] = Address(addr_spec=message.to)
         composed["Subject"] = message.subject
         composed["Date"] = email.utils.formatdate(self._clock.now_ms() / 1000)
         composed["Message-ID"] = f"<{message.message_id}@{self._from.domain}>"
-        composed["Content-Language"] = message.language
         # Nobody's holiday notice answers a machine.
         composed["Auto-Submitted"] = "auto-generated"
         composed.set_content(message.text, cte="base64")
+        composed["Content-Language"] = message.language
         return composed.as_bytes()
 
     async def _conversation(self, to: str, data: bytes, handed: "_Handed") -> Outcome:
