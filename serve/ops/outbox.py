@@ -58,7 +58,7 @@ async def read_outbox(request: ShopRequest) -> Response[str]:
     """For whoever tries the shop out; reads itself again every few seconds."""
     kept = await _newest(request, SHOWN)
     page = _page(kept, request.head.language)
-    return Response(content=page, media_type="text/html; charset=utf-8", headers={"content-security-policy": _POLICY})
+    return Response(content=page, media_type=MediaType.HTML, headers={"content-security-policy": _POLICY})
 
 
 @get("/dev/outbox.json", operation_id="listOutbox")

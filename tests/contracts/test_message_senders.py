@@ -190,7 +190,10 @@ async def smtp_world() -> AsyncIterator[World]:
     for one in protocols:
         for transport in filter(None, (one.transport, one._original_transport)):
             transport.abort()
-    await asyncio.gather(*(one._handler_coroutine for one in protocols), return_exceptions=True)
+    conversations = [one._handler_coroutine for one in protocols if one._handler_coroutine is not None]
+    for conversation in conversations:
+        conversation.cancel()
+    await asyncio.gather(*conversations, return_exceptions=True)
     server.close()
     await server.wait_closed()
 
