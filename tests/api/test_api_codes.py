@@ -3,7 +3,9 @@
 import asyncio
 import re
 import secrets
+import shlex
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -318,3 +320,17 @@ async def test_where_there_is_no_outbox_nothing_is_kept_and_the_asker_is_told_so
         assert (await send(shop, "email", to)).code == "message_not_sent"
         assert await shop.pool.fetchval("SELECT count(*) FROM outgoing_message") == before
         assert 'stampede_messages_total{channel="email",outcome="not_sent"} 2' in (await shop.ask("GET", "/metrics")).body.decode()
+
+
+README = Path(__file__).parents[2] / "actors" / "adapters" / "sms" / "README.md"
+CURLS = re.findall(r"^    (curl .*)$", README.read_text(), re.MULTILINE)
+
+
+async def test_every_curl_of_the_readme_is_answered(shop) -> None:
+    assert len(CURLS) == 4
+    for command in CURLS:
+        line = shlex.split(command.replace("http://127.0.0.1:8701", shop.base))
+        process = await asyncio.create_subprocess_exec(*line, stdout=asyncio.subprocess.PIPE)
+        told, _ = await process.communicate()
+        assert (process.returncode, bool(told)) == (0, True), command
+    assert await code_of(shop, "+8613800138000")

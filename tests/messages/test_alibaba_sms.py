@@ -131,6 +131,12 @@ def test_what_proves_nothing_is_unknown(status: int, data: bytes) -> None:
     assert isinstance(read_answer(status, data), Unknown)
 
 
+def test_no_number_of_a_phone_is_in_what_is_logged() -> None:
+    outcome = read_answer(200, json.dumps({"Code": "isv.MOBILE_NUMBER_ILLEGAL", "Message": "13800138000invalid mobile number"}).encode())
+    assert isinstance(outcome, NotSent)
+    assert outcome.detail == "isv.MOBILE_NUMBER_ILLEGAL: …invalid mobile number ()"
+
+
 def test_an_ok_is_sent() -> None:
     assert read_answer(200, body("OK")) == Sent(provider_id="B")
 

@@ -202,6 +202,13 @@ async def test_a_server_that_refuses_the_message_has_not_sent_it(answer: str, re
     assert (outcome.reason, outcome.again) == (reason, again)
 
 
+async def test_a_reader_whom_the_server_refuses_is_not_named_in_what_is_logged() -> None:
+    async with listening(Box("550 5.1.1 <kim@example.com>: nobody here")) as port:
+        outcome = await sender(f"smtp://127.0.0.1:{port}?tls=never").send(MESSAGE)
+    assert isinstance(outcome, NotSent)
+    assert outcome.detail == "550 5.1.1 <…>: nobody here"
+
+
 @pytest.mark.slow
 async def test_a_server_that_falls_silent_with_the_message_leaves_an_unknown() -> None:
     box = Box()

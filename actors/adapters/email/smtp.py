@@ -36,6 +36,7 @@ SUBMISSION_PORT: Final = 587
 SMTPS_PORT: Final = 465
 
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}\Z")
+_SOMEBODY: Final = re.compile(r"[^\s<>]+@[^\s<>]+")
 _FROM: Final = re.compile(r"(?:(?P<name>[^<>@\r\n\0]{1,100}) )?<?(?P<address>[^<>\s]+@[^<>\s]+?)>?\Z")
 
 
@@ -153,7 +154,8 @@ class _Handed:
 
 def _refusal(error: aiosmtplib.SMTPResponseException) -> NotSent:
     """What a server's no means: 4xx passes, 5xx does not."""
-    detail = f"{error.code} {error.message[:100]}"
+    # Servers name the reader whom they refuse, and these words go to the log.
+    detail = f"{error.code} {_SOMEBODY.sub('…', error.message[:200])[:100]}"
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         return NotSent(reason="credentials", again=error.code < 500, detail=detail)
     if isinstance(error, aiosmtplib.SMTPRecipientRefused):

@@ -3,6 +3,7 @@
 https://www.alibabacloud.com/help/en/sms/developer-reference/api-dysmsapi-2017-05-25-sendsms
 """
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ _REASONS: Final[Mapping[str, NotSentReason]] = {
 }
 """Codes that prove that nothing was sent, beyond what their form says."""
 
+_NUMBER: Final = re.compile(r"\+?\d{5,}")
 _THROTTLED: Final = ("Throttling", "ServiceUnavailable.Throttling")
 _CREDENTIALS: Final = ("InvalidAccessKeyId", "Forbidden", "InvalidSecurityToken", "NoPermission")
 
@@ -137,7 +139,9 @@ def read_answer(status: int, body: bytes) -> Outcome:
         answer = msgspec.json.decode(body, type=SendSmsAnswer)
     except msgspec.DecodeError:
         return Unknown(reason=f"HTTP {status}, unreadable")
-    code, detail = answer.code, f"{answer.code}: {answer.message[:100]} ({answer.request_id[:40]})"
+    # Their words name the number that they refuse, and these go to the log.
+    words = _NUMBER.sub("…", answer.message[:100])
+    code, detail = answer.code, f"{answer.code}: {words} ({answer.request_id[:40]})"
     if code == "OK" and status == 200:
         return Sent(provider_id=answer.biz_id)
     if code in _REASONS:
