@@ -42,9 +42,9 @@ ANSWER_WAIT_S: Final = 2.0
 UNDER_WAY_MAX: Final = 500
 """Messages that one replica is about to hand over."""
 
-ADDRESS_PER_S: Final = 0.1
-ADDRESS_BURST: Final = 20
-"""Codes asked for from one address, which may be a school's or an office's."""
+ASKER_PER_S: Final = 0.1
+ASKER_BURST: Final = 20
+"""Codes asked for by one user, and from one address, which may be a school's or an office's."""
 
 _CODE: Final = b"stampede.code\0"
 _HASH: Final = b"stampede.code.hash\0"
@@ -81,7 +81,7 @@ class Codes:
         self._secret = keys.keys[keys.current]
         self._pauses_s = pauses_s
         self._wait_s = wait_s
-        self._addresses = Rate(desk.clock.monotonic_ms, ADDRESS_PER_S, ADDRESS_BURST)
+        self._askers = Rate(desk.clock.monotonic_ms, ASKER_PER_S, ASKER_BURST)
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def send(
@@ -93,8 +93,8 @@ class Codes:
         that nobody learns who has an account. key: of a request that may be repeated; the repeat gets the first answer and sends
         nothing. Refusal ``rate_limited``, ``code_too_soon``, ``code_limit``, ``sms_budget_spent``, ``message_not_sent``, ``busy``.
         """
-        if address and not self._addresses.take(address):
-            raise Refusal("rate_limited", {"retry_after_s": round(1 / ADDRESS_PER_S)})
+        if not all(self._askers.take(asker) for asker in (address, user_id) if asker):
+            raise Refusal("rate_limited", {"retry_after_s": round(1 / ASKER_PER_S)})
         if len(self._under_way) >= UNDER_WAY_MAX:
             raise Refusal("busy")
         key = key or self._desk.new_id()

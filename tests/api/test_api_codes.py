@@ -272,11 +272,14 @@ async def test_f66_over_http_premium_numbers_get_nothing(shop, number: str) -> N
 
 
 @pytest.mark.slow
-async def test_one_address_asks_for_twenty_codes_and_then_waits(database_url: str, running_shop) -> None:
+async def test_one_address_and_one_user_ask_for_twenty_codes_and_then_wait(database_url: str, running_shop) -> None:
     async with running_shop(database_url, msgspec.structs.replace(SETTINGS, forwarded_hops=1)) as shop:
         answers = [await send(shop, "email", email(), headers={"X-Forwarded-For": "203.0.113.9"}) for _ in range(22)]
         assert Counter(answer.code for answer in answers) == {"": 20, "rate_limited": 2}
         assert (await send(shop, "email", email(), headers={"X-Forwarded-For": "203.0.113.10"})).status == 202
+        _, token = shop.user()
+        answers = [await send(shop, "email", email(), "bind", token=token) for _ in range(22)]
+        assert Counter(answer.code for answer in answers) == {"": 20, "rate_limited": 2}
 
 
 # --- the outbox ------------------------------------------------------------------------------------
