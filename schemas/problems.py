@@ -68,6 +68,17 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "refresh_raced": _row(409, "This refresh token was exchanged a moment ago. Use the tokens of that answer.", "该刷新令牌刚刚已被使用,请使用那次返回的令牌。"),
     "session_unknown": _row(401, "There is no such session. Log in again.", "会话不存在,请重新登录。"),
     "too_many_sessions": _row(409, "Too many sessions are open. End one first.", "登录设备过多,请先退出一个。"),
+    # codes
+    "phone_invalid": _row(422, "This is no mobile phone number that we can write to. Give its country, as +86 138 0013 8000.", "无法向该号码发送短信,请填写有效的手机号码(非中国大陆号码请带国家或地区代码,如 +852)。"),
+    "code_unknown": _row(409, "This code is not the newest one for this. Use the newest, or ask for another.", "验证码不存在或已被新的验证码取代,请使用最新的验证码或重新获取。"),
+    "code_wrong": _row(422, "The code is wrong. {left} tries are left.", "验证码错误,还可尝试 {left} 次。"),
+    "code_expired": _row(409, "The code has expired. Ask for another.", "验证码已过期,请重新获取。"),
+    "code_spent": _row(409, "The code was used before. Ask for another.", "验证码已使用,请重新获取。"),
+    "code_killed": _row(409, "The code was guessed too often and is void. Ask for another.", "验证码错误次数过多,已失效,请重新获取。"),
+    "code_too_soon": _row(429, "A code was sent a moment ago. Wait {retry_after_s} seconds.", "验证码刚刚发送,请 {retry_after_s} 秒后再试。", 60),
+    "code_limit": _row(429, "Too many codes were sent to this number or address today.", "该号码或邮箱今日获取验证码次数过多,请明日再试。", 3600),
+    "sms_budget_spent": _row(429, "No more text messages can be sent to this country for now. Use e-mail.", "暂时无法向该国家或地区发送更多短信,请使用邮箱。", 3600),
+    "message_not_sent": _row(503, "The message could not be sent. Try again, or use another way.", "消息发送失败,请重试或使用其他方式。", 5),
     # load
     "rate_limited": _row(429, "Too many requests. Wait and try again.", "请求过于频繁,请稍后再试。", 1),
     "busy": _row(503, "The shop is very busy. Try again with the same Idempotency-Key.", "系统繁忙,请使用相同的 Idempotency-Key 重试。", 1),

@@ -44,6 +44,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Cookies of web sessions travel over TLS only. Browsers make an exception for localhost."""
     web_origins: str = ""
     """Origins of pages whose browsers may use cookie sessions, with commas between them, beside this shop's own."""
+    # messages to people
+    sms_url: str = "https://dysmsapi.aliyuncs.com"
+    """Alibaba Cloud SMS, or whatever speaks its API."""
+    sms_key_id: str = ""
+    sms_secret: str = ""
+    """Without a key id and a secret no text message leaves."""
+    sms_sign_name: str = ""
+    sms_template: str = ""
+    """The provider's template codes by our templates' names, as ``code=SMS_1,code.en=SMS_2,new_device=SMS_3``."""
+    sms_budget: str = "+86=5000/50000,*=50/200"
+    """Text messages an hour and a day, by dialling prefix; ``*`` is every other one."""
+    smtp_url: str = ""
+    """``smtps://user:password@host`` or ``smtp://...`` (STARTTLS); without it no e-mail leaves."""
+    mail_from: str = ""
+    """``Shop <shop@example.com>``."""
+    outbox: bool | None = None
+    """Keep what nobody carries, and show it at ``/dev/outbox``. None: where nothing is set to carry messages and only this machine
+    can ask. Whoever reads it can log in as anybody."""
 
     # third-party logins: one without keys is not offered; a secret may be `file:` and a path
     login_return_url: str = ""
@@ -147,6 +165,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def lake_path(self) -> Path:
         """``lake`` as an absolute path."""
         return self.data_path / Path(self.lake).expanduser()
+
+    @property
+    def outbox_on(self) -> bool:
+        """Whether the development outbox stands."""
+        if self.outbox is not None:
+            return self.outbox
+        return not self.sms_key_id and not self.smtp_url and self.host in ("127.0.0.1", "::1", "localhost")
 
     @property
     def stripe_webhook_secrets(self) -> tuple[str, ...]:

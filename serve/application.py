@@ -26,12 +26,12 @@ from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
 from serve.live_cart import LiveCarts
-from serve.ops import health
+from serve.ops import health, outbox
 from serve.ops.document import Documents
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, carts, orders, sessions, third_party, tickets
+from serve.shop import accounts, carts, codes, orders, sessions, third_party, tickets
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -44,9 +44,18 @@ PRODUCTS: Final = "/v1/products/"
 EMPTY: Final = "/bench/empty"
 
 HANDLERS: Final = (
-    *accounts.HANDLERS, *sessions.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
-    *third_party.HANDLERS, *apple.HANDLERS,
-)  # fmt: skip
+    *accounts.HANDLERS,
+    *sessions.HANDLERS,
+    *carts.HANDLERS,
+    *orders.HANDLERS,
+    *tickets.HANDLERS,
+    *stripe.HANDLERS,
+    *third_party.HANDLERS,
+    *apple.HANDLERS,
+    *codes.HANDLERS,
+    *health.HANDLERS,
+    *outbox.HANDLERS,
+)
 
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')
 _EMPTY: Final = json_reply(200, b"{}")
@@ -91,6 +100,7 @@ class Application:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.desk.codes.close()
 
     def drain(self) -> None:
         """End what would go on for ever: streams. Their clients open them anew, elsewhere."""

@@ -31,6 +31,7 @@ from schemas.settings import Settings
 from serve.application import Application, build
 from serve.listener import DirectListener
 from serve.listening_socket import shared_socket
+from serve.senders import email_of, sms_of
 from serve.services import Services
 
 log = structlog.get_logger("stampede.serve")
@@ -102,6 +103,8 @@ class _Storefront:
             sealer=sealer,
             logins=self._logins,
             redis=self._redis,
+            sms=sms_of(settings, self._clock),
+            email=email_of(settings, self._clock),
             host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag, partial(journal_metrics, self._pool)).text,
         )
 

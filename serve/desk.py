@@ -8,10 +8,12 @@ from actors.storage.catalogue import Catalogue
 from actors.storage.identities import Identities
 from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
+from actors.storage.outgoing_messages import OutgoingMessages
 from actors.storage.users import Users
 from schemas.envelope import Answer
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
+from serve.codes import Codes
 from serve.cookies import Cookies
 from serve.login_pages import LoginPages
 from serve.news import News
@@ -58,6 +60,8 @@ class Desk:
         self.login_pages = LoginPages(services.settings)
         self.orders = Orders(services.pool)
         self.catalogue = Catalogue(services.pool)
+        self.outgoing = OutgoingMessages(services.pool)
+        self.codes = Codes(self)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}
         self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)

@@ -32,6 +32,7 @@ SAID: Final[dict[str, Said]] = {
     "listIdentities": Said("List the ways one logs in", "列出登录方式", "accounts", "customer"),
     "removeIdentity": Said("Remove a way to log in", "解绑登录方式", "accounts", "customer"),
     "appleReturn": Said("Where Apple sends people back by a form", "Apple 登录表单回调", "machines"),
+    "sendCode": Said("Have a one-time code sent", "获取验证码", "accounts", keyed=True),
     "listProducts": Said("Browse the catalogue", "浏览商品目录", "catalogue"),
     "readProduct": Said("Look at a product", "查看商品", "catalogue"),
     "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales"),
@@ -52,6 +53,8 @@ SAID: Final[dict[str, Said]] = {
     "liveness": Said("Is this process alive?", "进程存活检查", "machines"),
     "readiness": Said("Can it serve?", "就绪检查", "machines"),
     "metrics": Said("Counters for Prometheus", "Prometheus 指标", "machines"),
+    "readOutbox": Said("Messages that were not really sent, as a page", "开发用发件箱(网页)", "machines"),
+    "listOutbox": Said("Messages that were not really sent", "开发用发件箱", "machines"),
     "benchEmpty": Said("What the listener costs by itself", "空请求基准", "machines"),
 }
 
