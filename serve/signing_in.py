@@ -14,9 +14,10 @@ from actors.storage.users import Account
 from schemas.http.accounts import Tokens
 from schemas.identity import ProvenIdentity
 from schemas.ids import base32, derived_id
-from schemas.sessions import Login, SessionGranted
+from schemas.sessions import ListSessions, Login, SessionGranted
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_owner
 from serve.requests import Refusal
 from serve.shop.guests import guest_key, merge_guest
 
@@ -68,7 +69,10 @@ async def session_opened(
     # Not the body: a quick hash of a password is not written down anywhere.
     digest = hashlib.blake2b(account.user_id.encode() + b"\n" + (guest_token or "").encode(), digest_size=16).digest()
     login = Login(session_id=session_id, refresh_hash=tokens.refresh_hash(first), device=device)
+    before = await desk.told("sessions", account.user_id, ListSessions())
     granted = await desk.told("sessions", account.user_id, login, command_id=command_id, digest=digest)
+    if before.sessions and not any(view.device == device or view.session_id == session_id for view in before.sessions):
+        await tell_owner(request, account.user_id, "new_device", device=device or "?")
     if guest_token is not None:
         await merge_guest(desk, account.user_id, guest_key(guest_token))
     return await tokens_of(request, account.user_id, granted, first, cookie=cookie)

@@ -21,6 +21,12 @@ class Said(NamedTuple):
 SAID: Final[dict[str, Said]] = {
     "register": Said("Open an account", "注册账号", "accounts", keyed=True),
     "logIn": Said("Log in", "登录", "accounts", keyed=True),
+    "logInByCode": Said("Log in with a code", "验证码登录", "accounts", keyed=True),
+    "resetPassword": Said("Set a new password with a code", "用验证码重置密码", "accounts", keyed=True),
+    "changePassword": Said("Set a new password", "修改密码", "accounts", "customer"),
+    "readMe": Said("Who is logged in", "当前账号", "accounts", "customer"),
+    "addIdentity": Said("Add an address or number to log in by", "绑定邮箱或手机号", "accounts", "customer", keyed=True),
+    "mergeAccounts": Said("Become one with one's other account", "合并到另一个账号", "accounts", "customer", keyed=True),
     "refreshSession": Said("Exchange a refresh token for new tokens", "用刷新令牌换取新令牌", "accounts"),
     "listSessions": Said("List one's open sessions", "列出自己的登录会话", "accounts", "customer"),
     "logOut": Said("End one session", "退出一个会话", "accounts", "customer"),
