@@ -14,6 +14,7 @@ from litestar import post
 from litestar.params import JSONBody
 
 import serve.application
+from schemas.identity import ProvenIdentity
 from schemas.settings import Settings
 from serve.framework import ShopRequest
 from serve.ops.operations import SAID, Said
@@ -192,7 +193,7 @@ async def guess_naively(request: ShopRequest, data: JSONBody[Guess]) -> Right:
     counted = _naive[data.challenge_id]
     if counted >= 5:
         raise Refusal("code_killed")
-    await request.desk.users.find(data.to)
+    await request.desk.identities.find(ProvenIdentity(kind="email", subject=data.to))
     _naive[data.challenge_id] = counted + 1
     raise Refusal("code_wrong")
 
