@@ -181,7 +181,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def _is_secret(name: str) -> bool:
     """Keys, secrets, and URLs with a password in them."""
-    return name.endswith(("_key", "_keys", "_secret", "_password")) or name in ("database_url", "redis_url")
+    return name.endswith(("_key", "_keys", "_secret", "_password")) or name in ("database_url", "redis_url", "smtp_url")
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:

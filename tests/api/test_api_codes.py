@@ -194,7 +194,7 @@ async def guess_naively(request: ShopRequest, data: JSONBody[Guess]) -> Right:
     counted = _naive[data.challenge_id]
     if counted >= 5:
         raise Refusal("code_killed")
-    await request.desk.users.find(ProvenIdentity(kind="email", subject=data.to))
+    await request.desk.identities.find(ProvenIdentity(kind="email", subject=data.to))
     _naive[data.challenge_id] = counted + 1
     raise Refusal("code_wrong")
 
