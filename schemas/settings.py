@@ -93,6 +93,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The ``.p8`` file's text."""
     apple_url: str = "https://appleid.apple.com"
 
+    # second factors
+    issuer: str = "Stampede"
+    """What authenticator apps and passkeys call this shop."""
+    rp_id: str = "localhost"
+    """The domain that passkeys belong to. A passkey of one domain works on no other: decide before there are any."""
+    origins: str = ""
+    """Origins of the pages that may ask for passkeys, with commas between them. Empty: https of ``rp_id``; on localhost every port."""
+    step_up_order_minor: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """A checkout of at least so many minor units asks for a second factor of the last ten minutes. 0: none does."""
+
     # the entity runtime
     shard_count: int = 256
     pools: str = ""

@@ -31,7 +31,7 @@ from serve.ops.document import Documents
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, carts, codes, orders, sessions, third_party, tickets
+from serve.shop import accounts, carts, codes, factor_logins, factors, orders, sessions, third_party, tickets
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -53,6 +53,8 @@ HANDLERS: Final = (
     *third_party.HANDLERS,
     *apple.HANDLERS,
     *codes.HANDLERS,
+    *factors.HANDLERS,
+    *factor_logins.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )

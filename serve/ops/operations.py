@@ -39,6 +39,27 @@ SAID: Final[dict[str, Said]] = {
     "removeIdentity": Said("Remove a way to log in", "解绑登录方式", "accounts", "customer"),
     "appleReturn": Said("Where Apple sends people back by a form", "Apple 登录表单回调", "machines"),
     "sendCode": Said("Have a one-time code sent", "获取验证码", "accounts", keyed=True),
+    "readFactors": Said("See one's second factors", "查看二次验证方式", "second factors", "customer"),
+    "enrolTotp": Said("Begin to add an authenticator app", "开始添加身份验证器", "second factors", "customer", keyed=True),
+    "confirmTotp": Said("Confirm an authenticator app by its first code", "用首个验证码确认身份验证器", "second factors", "customer"),
+    "renameFactor": Said("Rename a device or a passkey", "重命名验证设备或通行密钥", "second factors", "customer"),
+    "removeFactor": Said("Remove a device or a passkey", "移除验证设备或通行密钥", "second factors", "customer"),
+    "makeRecoveryCodes": Said("Make ten recovery codes; the old ones are dead", "生成十个恢复码,旧码作废", "second factors", "customer"),
+    "passkeyOptions": Said("Ask what a browser needs to make a passkey", "获取创建通行密钥的参数", "second factors", "customer"),
+    "addPasskey": Said("Keep a passkey", "保存通行密钥", "second factors", "customer"),
+    "forgetDevices": Said("Ask every trusted device again", "取消全部受信任设备", "second factors", "customer"),
+    "stepUp": Said("Prove a second factor in this session", "在当前会话中完成二次验证", "second factors", "customer"),
+    "stepUpPasskeyOptions": Said(
+        "Ask what a browser needs to step up by passkey", "获取用通行密钥验证的参数", "second factors", "customer"
+    ),
+    "stepUpSms": Said("Send a code to one's own telephone", "向本人手机发送验证码", "second factors", "customer"),
+    "finishSecondFactor": Said("Finish a login by a second factor", "用二次验证完成登录", "second factors"),
+    "secondFactorPasskeyOptions": Said(
+        "Ask what a browser needs to finish a login by passkey", "获取用通行密钥完成登录的参数", "second factors"
+    ),
+    "secondFactorSms": Said("Send a code to finish a login", "发送完成登录的验证码", "second factors"),
+    "passkeyLoginOptions": Said("Ask what a browser needs to log in by passkey", "获取用通行密钥登录的参数", "second factors"),
+    "logInWithPasskey": Said("Log in by passkey, without a name", "用通行密钥登录,无需账号", "second factors"),
     "listProducts": Said("Browse the catalogue", "浏览商品目录", "catalogue"),
     "readProduct": Said("Look at a product", "查看商品", "catalogue"),
     "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales"),

@@ -19,6 +19,7 @@ from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.shop.ship_to import address_of
+from serve.step_up import require_step_up
 
 WAIT_MS: Final = 500
 """A list waits at most this long for the position that a client asks for."""
@@ -87,6 +88,8 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     if not desk.user_rate.take(user_id):
         raise Refusal("rate_limited")
     ship_to = address_of(data.ship_to)
+    if is_large(desk, data.expected_total):
+        await require_step_up(request)
     cart = await desk.told("cart", user_id, ReadCart())
     assert isinstance(cart, CartContents)
     drifted = data.cart_version is not None and data.cart_version != cart.version
@@ -105,6 +108,12 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     if drifted and answer.code == "cart_empty":
         raise Refusal("cart_changed")
     return await _checked_out(desk, user_id, answer)
+
+
+def is_large(desk: Desk, total: Money | None) -> bool:
+    """Whether a checkout wants a second factor. One that names no total may be any; one that names it is ordered for no other."""
+    limit = desk.settings.step_up_order_minor
+    return limit > 0 and (total is None or total.amount >= limit)
 
 
 async def _checked_out(desk: Desk, user_id: str, answer: Answer) -> Order:
