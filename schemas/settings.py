@@ -83,6 +83,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_upkeep_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     """Between two runs of the upkeep beside the coordinator; 0: none, and ``stampede journal upkeep`` is somebody's habit."""
 
+    # behaviour events
+    events_keep_days: Annotated[int, msgspec.Meta(ge=1)] = 395
+    """Days of events older than this are deleted from the lake: thirteen months, so that a month can be compared with last year's."""
+    events_land_s: Annotated[int, msgspec.Meta(ge=0)] = 60
+    """Between two landings of a node's spool; 0: none, and ``stampede events land`` is somebody's habit."""
+    events_body_bytes_max: int = 256 * 1024
+    events_spool_bytes_max: int = 1 << 30
+    """Events of this node that wait for their landing; beyond it they are refused."""
+    events_free_bytes_min: int = 1 << 30
+    """Events are refused while the disk has less left than this: it belongs to the orders."""
+
     # commerce
     hold_ms: int = 15 * 60_000
 
@@ -112,6 +123,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def lake_path(self) -> Path:
         """``lake`` as an absolute path."""
         return self.data_path / Path(self.lake).expanduser()
+
+    @property
+    def events_spool_path(self) -> Path:
+        """Where this node's replicas write events before they are landed."""
+        return self.data_path / "events" / "spool"
 
     @property
     def stripe_webhook_secrets(self) -> tuple[str, ...]:

@@ -147,7 +147,9 @@ def _finish(operation: dict[str, Any]) -> None:
     if said.who == "cart":
         parameters.append(_GUEST)
     operation["parameters"] = parameters
-    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
+    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}[
+        said.who
+    ]
     done = {status: response for status, response in operation["responses"].items() if status < "300"}
     for response in done.values():
         response["description"] = "done"
