@@ -1,4 +1,4 @@
-"""``python -m serve.alone``: one host and one replica as two processes, without Ray: for benches of one replica's work.
+"""``python -m serve.alone``: one host with the projections, and one replica, without Ray: for benches of a replica's work.
 
 The replica is the one that Serve would run, behind its direct listener; only that nobody starts it again. Settings come from the
 environment, and name a database that is there. Ends with SIGINT or SIGTERM.
@@ -18,6 +18,7 @@ from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory, write_config
 from actors.runtime.logs import configure_logs
 from actors.runtime.socket_transport import SocketServer, SocketTransport, socket_path
+from actors.storage.projections.follower import Follower
 from schemas.settings import from_environment
 from serve.deployments import _Storefront
 from serve.listening_socket import end_keeper
@@ -41,10 +42,15 @@ async def _host(config: str) -> None:
     process = HostProcess(HOST, "alone", settings, SocketTransport(directory, _Nowhere()))
     server = SocketServer(socket_path(directory, HOST), process.envelope)
     await process.start()
+    follower = Follower(str(settings.database_url))
+    following = asyncio.ensure_future(follower.run())
     tune_garbage_collection()
     await server.start()
     await _asked_to_end()
     server.close()
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await follower.close()
     await process.stop()
 
 
