@@ -170,7 +170,7 @@ def _body(size: int) -> str:
     events = [_event(number, now_ms) for number in range(size)]
     head = {"visitor_id": secrets.token_hex(6) + NUMBER, "terminal": "app", "consent": "granted", "sent_at_ms": now_ms}
     campaign = {"source": "wechat", "medium": "social", "campaign": "double-eleven"}
-    return json.dumps({**head, "campaign": campaign, "events": events}, separators=(",", ":"))
+    return json.dumps({**head, "campaign": campaign, "events": events}, separators=(",", ":"), ensure_ascii=False)
 
 
 def _event(number: int, now_ms: int) -> dict[str, object]:

@@ -68,7 +68,7 @@ class Add(_Event, frozen=True, kw_only=True, tag="add"):
     """An article was put into the cart."""
 
     sku_id: SkuRef
-    quantity: Quantity = 1
+    quantity: Quantity
     product_id: ProductRef | None = None
 
 
@@ -98,7 +98,7 @@ class Arrival(_Event, frozen=True, kw_only=True, tag="campaign"):
 Event = View | Search | Add | Dwell | Purchase | Arrival
 
 
-class _Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     visitor_id: RandomName
     terminal: Literal["web", "app", "mini_program"]
     consent: Annotated[Literal["granted", "denied"], msgspec.Meta(description="to analytics; nothing is kept of a batch without it")]
