@@ -13,7 +13,7 @@ import structlog
 from actors.ports.journal import StorageUnknown
 from actors.runtime.config import read_config
 from actors.runtime.logs import configure_logs
-from actors.runtime.upkeep import NICE, UpkeepTimer
+from actors.runtime.upkeep import FIRST_S, NICE, UpkeepTimer
 from actors.storage.events.landing import Landing, LandingReport, land
 from schemas.settings import Settings
 
@@ -40,10 +40,11 @@ async def run_landing(settings: Settings) -> LandingReport:
     return await land(settings.database_url, landing_of(settings))
 
 
-async def keep_landing(config: str, settings: Settings) -> None:
+async def keep_landing(config: str, settings: Settings, *, first_s: float = FIRST_S) -> None:
     """For ever: a landing of this node's events every so often."""
+    log_file = settings.data_path / "events" / "landing.log"
     while True:
-        timer = UpkeepTimer(config, settings.events_land_s, settings.data_path / "events" / "landing.log", module=MODULE)
+        timer = UpkeepTimer(config, settings.events_land_s, log_file, first_s=first_s, module=MODULE)
         try:
             await timer.run()
         except OSError as error:
