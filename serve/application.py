@@ -79,9 +79,8 @@ class Application:
             return
         desk = self.desk
         await desk.revocations.poll()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.news.keep_listening()):
         desk.spool.start()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.revocations.keep_listening()):
+        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.news.keep_listening()):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from actors.domain.kinds import READS
 from actors.storage.catalogue import Catalogue
-from actors.storage.identities import Identities
 from actors.storage.events.spool import Spool, SpoolLimits
+from actors.storage.identities import Identities
 from actors.storage.orders import Orders
 from actors.storage.users import Users
 from schemas.envelope import Answer

@@ -48,6 +48,7 @@ class Events:
     def __init__(self, desk: Desk) -> None:
         self._clock = desk.clock
         self._authentication = desk.authentication
+        self._cookies = desk.cookies
         self._counters = desk.services.counters
         self._body_max = desk.settings.events_body_bytes_max
         self._pseudonyms = Pseudonyms(desk.client.sharding.derived_key("events"))
@@ -96,11 +97,11 @@ class Events:
             raise Refusal(REASONS[refused.reason]) from refused
 
     def _user(self, request: Request) -> str:
-        """Whose token it is; empty without one. A token that is not good is refused: the events would be nobody's."""
-        header = request.headers.get(b"authorization")
-        if header is None:
+        """Whose token or cookie it is; empty without one. A token that is not good is refused: the events would be nobody's."""
+        credential = self._cookies.credential(request)
+        if credential is None:
             return ""
-        token = self._authentication.customer(header, self._clock.now_ms())
+        token = self._authentication.customer(credential, self._clock.now_ms())
         if isinstance(token, Refused):
             raise Refusal(token.code)
         return token.user_id

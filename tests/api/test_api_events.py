@@ -238,6 +238,17 @@ async def test_a_token_that_is_not_good_is_refused_and_nothing_is_filed_under_no
     assert [one.actor for one in spooled(shop, visitor)] == [""]
 
 
+async def test_a_page_is_known_by_its_cookie_and_another_sites_page_tells_nothing(shop: Any) -> None:
+    user_id, token = shop.user()
+    visitor = "by-cookie-" + "x" * 10
+    cookie = {"Cookie": f"__Host-stampede={token}", "Origin": shop.base}
+    assert (await send(shop, batch(visitor_id=visitor), headers=cookie)).status == 202
+    refused = await send(shop, batch(visitor_id=visitor), headers={**cookie, "Origin": "https://evil.example"})
+    assert (refused.status, refused.code) == (403, "csrf_refused")
+    names = Pseudonyms(shop.client.sharding.derived_key("events"))
+    assert [one.actor for one in spooled(shop, visitor)] == [names.actor(user_id)]
+
+
 async def test_events_older_than_a_week_are_dropped_and_counted_whatever_the_clock_says(shop: Any) -> None:
     visitor, week_ms = "too-old-" + "x" * 10, 7 * 86_400_000
     ages = (-60_000, 0, week_ms, week_ms + 1)
