@@ -111,6 +111,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Orders one user may try a second in one replica; ten times as many at once after a rest. 0: no limit."""
     rate_address_per_s: int = 200
     """Requests of one address a second in one replica, loopback excepted. 0: no limit."""
+    rate_events_per_s: int = 20
+    """Batches of events of one address a second in one replica, five times as many at once; loopback excepted. 0: no limit."""
     login_threads: int = 2
     """Password hashes computed at once in one replica: one costs some 50 ms of a core."""
 

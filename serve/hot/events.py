@@ -1,6 +1,6 @@
 """``POST /v1/events``: what terminals saw, taken in batches and put into the spool. Never in the way of a purchase.
 
-Guards in order: room, query, type, token, body, consent. One batch is read at a time, a few events in each turn of the
+Guards in order: room, address's rate, query, type, token, body, consent. One batch is read at a time, a few events in each turn of the
 loop, so that a request for a page or an order waits for one slice at most, however many events have come.
 """
 
@@ -19,6 +19,7 @@ from serve import strict_json
 from serve.answers import Reply, encode, json_reply
 from serve.counters import HttpCounters
 from serve.desk import Desk
+from serve.rates import Rate
 from serve.requests import Receive, Refusal, Request, check_json_type, read_body
 from serve.strict_json import Malformed
 
@@ -53,6 +54,9 @@ class Events:
         self._body_max = desk.settings.events_body_bytes_max
         self._pseudonyms = Pseudonyms(desk.client.sharding.derived_key("events"))
         self._spool = desk.spool
+        per_s = desk.settings.rate_events_per_s
+        self._rate = Rate(desk.clock.monotonic_ms, per_s, per_s * 5)
+        self._hops = desk.settings.forwarded_hops
         self._reading = asyncio.Lock()
         self._waiting = 0
 
@@ -73,6 +77,9 @@ class Events:
 
     async def _take(self, request: Request, receive: Receive) -> Reply:
         self._check_room()
+        address = request.address(self._hops)
+        if address and not self._rate.take(address):
+            raise Refusal("rate_limited")
         durable = _is_durable(request)
         check_json_type(request)
         user_id = self._user(request)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from actors.storage.events.spool import SpoolRefused
+from schemas.settings import Settings
 from serve.hot import events
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -99,6 +101,20 @@ async def test_beyond_a_short_queue_batches_are_told_to_come_later_and_orders_go
         ] * 5
         assert await buy(shop, 3) == [201] * 3
     assert sorted(answer.status for answer in await asyncio.gather(*sent)) == [202] * events.WAITING_MAX + [503] * 5
+
+
+@pytest.mark.slow
+async def test_one_address_cannot_fill_the_spool_for_all(running_shop: Any, database_url: str) -> None:
+    settings = Settings(shard_count=16, forwarded_hops=1, rate_events_per_s=1, login_threads=1)
+    async with running_shop(database_url, settings) as shop:
+        one, other = {"X-Forwarded-For": "203.0.113.5"}, {"X-Forwarded-For": "203.0.113.6"}
+        began_s = time.monotonic()
+        answers = await asyncio.gather(*(shop.ask("POST", "/v1/events", many("a", 1), key=None, headers=one) for _ in range(40)))
+        taken = [answer.status for answer in answers].count(202)
+        # Five at once, and one more for each second that it took.
+        assert 5 <= taken <= 6 + time.monotonic() - began_s
+        assert [answer.code for answer in answers].count("rate_limited") == 40 - taken
+        assert (await shop.ask("POST", "/v1/events", many("b", 1), key=None, headers=other)).status == 202
 
 
 @pytest.mark.parametrize(
