@@ -103,6 +103,9 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "storage_unavailable": _row(503, "The database cannot be reached. Nothing was changed; try again.", "数据库暂不可用,未作任何更改,请重试。", 2),
     "command_poisoned": _row(500, "This command fails every time it is run and is now refused.", "该命令反复执行失败,已被拒绝。"),
     "internal_error": _row(500, "Something went wrong on our side. It was recorded.", "系统内部错误,已记录。"),
+    # behaviour events
+    "events_busy": _row(503, "Events are taken more slowly now. Keep them and send them again later.", "行为事件处理繁忙,请保留并稍后重发。", 5),
+    "events_full": _row(503, "There is no room for events now. Keep them and send them again later.", "行为事件存储空间不足,请保留并稍后重发。", 60),
     # stock
     "sku_unknown": _row(404, "There is no such article.", "商品不存在。"),
     "sku_not_on_sale": _row(422, "This article is not on sale.", "商品未上架。"),

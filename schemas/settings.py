@@ -141,6 +141,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_upkeep_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     """Between two runs of the upkeep beside the coordinator; 0: none, and ``stampede journal upkeep`` is somebody's habit."""
 
+    # behaviour events
+    events_keep_days: Annotated[int, msgspec.Meta(ge=1)] = 395
+    """Days of events older than this are deleted from the lake: thirteen months, so that a month can be compared with last year's."""
+    events_land_s: Annotated[int, msgspec.Meta(ge=0)] = 60
+    """Between two landings of a node's spool; 0: none, and ``stampede events land`` is somebody's habit."""
+    events_body_bytes_max: int = 256 * 1024
+    events_spool_bytes_max: int = 1 << 30
+    """Events of this node that wait for their landing; beyond it they are refused."""
+    events_free_bytes_min: int = 1 << 30
+    """Events are refused while the disk has less left than this: it belongs to the orders."""
+
     # commerce
     hold_ms: int = 15 * 60_000
 
@@ -158,6 +169,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Orders one user may try a second in one replica; ten times as many at once after a rest. 0: no limit."""
     rate_address_per_s: int = 200
     """Requests of one address a second in one replica, loopback excepted. 0: no limit."""
+    rate_events_per_s: int = 20
+    """Batches of events of one address a second in one replica, five times as many at once; loopback excepted. 0: no limit."""
     login_threads: int = 2
     """Password hashes computed at once in one replica: one costs some 50 ms of a core."""
 
@@ -182,6 +195,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.outbox is not None:
             return self.outbox
         return not self.sms_key_id and not self.smtp_url and self.host in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def events_spool_path(self) -> Path:
+        """Where this node's replicas write events before they are landed."""
+        return self.data_path / "events" / "spool"
 
     @property
     def stripe_webhook_secrets(self) -> tuple[str, ...]:

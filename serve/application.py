@@ -22,6 +22,7 @@ from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
 from serve.hooks import apple, stripe
+from serve.hot import events
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
@@ -72,6 +73,7 @@ class Application:
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.sold_out)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
+        self.events = events.Events(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
@@ -90,6 +92,7 @@ class Application:
             return
         desk = self.desk
         await desk.revocations.poll()
+        desk.spool.start()
         for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.news.keep_listening()):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
@@ -103,6 +106,7 @@ class Application:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.desk.codes.close()
+        await self.desk.spool.close()
 
     def drain(self) -> None:
         """End what would go on for ever: streams. Their clients open them anew, elsewhere."""
@@ -256,6 +260,9 @@ class Application:
             if path.startswith(SALES) and path.endswith("/orders") and "/" not in path[len(SALES) : -7]:
                 request.route = "flash_order"
                 return self.flash_orders.place(request, receive, path[len(SALES) : -7])
+            if path == events.PATH:
+                request.route = "events"
+                return self.events.take(request, receive)
             if path == EMPTY and self.services.settings.bench:
                 request.route = "bench_empty"
                 return self._empty(request, receive)
@@ -288,7 +295,7 @@ class Application:
 
     def _check_method(self, method: str, path: str) -> None:
         """Refusal for a hot path with another method: the framework does not know it."""
-        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz") or self.documents.get(path) is not None
+        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz", events.PATH) or self.documents.get(path) is not None
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")

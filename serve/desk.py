@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from actors.domain.kinds import READS
 from actors.storage.catalogue import Catalogue
+from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.identities import Identities
 from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
@@ -64,6 +65,8 @@ class Desk:
         self.catalogue = Catalogue(services.pool)
         self.outgoing = OutgoingMessages(services.pool)
         self.codes = Codes(self)
+        limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
+        self.spool = Spool(self.settings.events_spool_path, limits)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}
         self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)

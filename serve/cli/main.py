@@ -15,6 +15,8 @@ sale: Final = typer.Typer(help=say("sale"), no_args_is_help=True, rich_markup_mo
 app.add_typer(sale, name="sale")
 journal: Final = typer.Typer(help=say("journal"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(journal, name="journal")
+events: Final = typer.Typer(help=say("events"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(events, name="events")
 
 KeepDays = Annotated[int | None, typer.Option(min=7, help=say("o_keep_days"))]
 AsJson = Annotated[bool, typer.Option("--json", help=say("o_json"))]
@@ -248,6 +250,32 @@ def _keep_journal(work: Literal["archive", "prune", "upkeep"], keep_days: int | 
     else:
         typer.echo(journals.run_words(report))
     if report.problems:
+        raise typer.Exit(1)
+
+
+@events.command("status", help=say("events_status"))
+def events_status(as_json: AsJson = False) -> None:
+    from serve.cli import events as behaviour
+    from serve.cli.door import environment
+
+    view = behaviour.status(environment())
+    if as_json:
+        _print(view)
+    else:
+        typer.echo(behaviour.status_words(view))
+
+
+@events.command("land", help=say("events_land"))
+def events_land(as_json: AsJson = False) -> None:
+    from serve.cli import events as behaviour
+    from serve.cli.door import environment
+
+    report = behaviour.land(environment())
+    if as_json:
+        _print(report)
+    else:
+        typer.echo(behaviour.land_words(report))
+    if report.problem:
         raise typer.Exit(1)
 
 

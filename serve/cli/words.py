@@ -25,6 +25,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Archive and prune what is due, as it happens by itself every hour.",
         "归档并清理到期的记录(系统每小时也会自动执行)。",
     ),
+    "events": ("Behaviour events: where they are, and landing them.", "行为事件:所在位置与落盘。"),
+    "events_status": ("Show the events in the lake, and those that wait on this machine.", "显示数据湖中的事件及本机待落盘的事件。"),
+    "events_land": (
+        "Write waiting events into the lake and delete days that are too old, as it happens by itself every minute.",
+        "将待处理事件写入数据湖并删除过期日期(系统每分钟也会自动执行)。",
+    ),
     "o_keep_days": ("Keep records younger than this many days in the table; at least 7.", "数据表中保留最近若干天的记录,至少 7 天。"),
     "o_json": ("Print JSON.", "以 JSON 输出。"),
     "o_shop": ("demo (real data), small (synthetic) or none.", "demo(真实数据)、small(合成数据)或 none。"),
@@ -49,6 +55,22 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "o_undo": ("Let the host take shards again.", "让该主机重新接收分片。"),
     "o_limit_minutes": ("Minutes after which an open saga is an error.", "未完成流程超过多少分钟即视为错误。"),
     # progress and results
+    "events_landed": (
+        "{rows} events landed in {files} files; {duplicates} were there already; {expired} old files deleted.",
+        "已落盘 {rows} 条事件,共 {files} 个文件;重复 {duplicates} 条;删除过期文件 {expired} 个。",
+    ),
+    "events_damaged": ("{count} stretches of the spool could not be read and were left out.", "缓冲文件中有 {count} 段无法读取,已跳过。"),
+    "events_problem": ("Look at this: {problem}", "请检查:{problem}"),
+    "events_lake": (
+        "{rows} events in {files} files ({megabytes} MB) in {path}; days: {days}",
+        "{path} 中共 {rows} 条事件,{files} 个文件({megabytes} MB);日期:{days}",
+    ),
+    "events_spool": (
+        "Waiting here: {files} files ({megabytes} MB), the oldest for {seconds} s",
+        "本机待落盘:{files} 个文件({megabytes} MB),最早已等待 {seconds} 秒",
+    ),
+    "events_last": ("Last landing: {seconds} s ago, {rows} events", "上次落盘:{seconds} 秒前,{rows} 条事件"),
+    "events_never": ("Nothing has been landed yet.", "尚未落盘过任何事件。"),
     "migrated": ("applied {name}", "已应用 {name}"),
     "standby": (
         "PostgreSQL has an asynchronous standby ({name}): a failover to it could lose acknowledged orders. Set synchronous_standby_names.",

@@ -4,12 +4,14 @@ from typing import Any, Final, NamedTuple
 
 from schemas.http.carts import Cart
 from schemas.http.catalogue import Product, ProductPage
+from schemas.http.events import EventBatch, EventsTaken
 from schemas.http.hooks import Health
 from schemas.http.sales import FlashOrder, OrderPlaced, SalePage
 
 
 class Said(NamedTuple):
-    """en, zh: one line for people. tag: where it stands in the page. who: public, customer, or cart (customer or guest)."""
+    """en, zh: one line for people. tag: where it stands in the page. who: public, customer, cart (customer or guest),
+    or anyone (a customer or nobody)."""
 
     en: str
     zh: str
@@ -76,6 +78,7 @@ SAID: Final[dict[str, Said]] = {
     "readOrder": Said("Read an order", "查看订单", "orders", "customer"),
     "payOrder": Said("Begin to pay", "发起支付", "orders", "customer", keyed=True),
     "cancelOrder": Said("Cancel an unpaid order", "取消未付款订单", "orders", "customer"),
+    "sendEvents": Said("Tell what was seen and done, in batches", "批量上报浏览与行为事件", "events", "anyone"),
     "stripeWebhook": Said("Called by the payment provider", "支付渠道回调", "machines"),
     "liveness": Said("Is this process alive?", "进程存活检查", "machines"),
     "readiness": Said("Can it serve?", "就绪检查", "machines"),
@@ -109,12 +112,15 @@ LIST_QUERY: Final = (
     _query("category", "products of one category alone", type="string", maxLength=100),
 )
 
+DURABLE: Final = (_query("durable", "1: answer when the events are on the disk", type="integer", enum=[0, 1], default=0),)
+
 HOT: Final = (
     Hot("get", "/v1/products", "listProducts", 200, ProductPage, query=LIST_QUERY),
     Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),
     Hot("post", "/v1/flash-sales/{sale_id}/orders", "placeFlashOrder", 201, OrderPlaced, FlashOrder),
     Hot("get", "/v1/cart/events", "watchCart", 200, Cart, media="text/event-stream"),
+    Hot("post", "/v1/events", "sendEvents", 202, EventsTaken, EventBatch, query=DURABLE),
     Hot("get", "/healthz", "liveness", 200, Health),
 )
 BENCH: Final = Hot("post", "/bench/empty", "benchEmpty", 200, dict[str, str])

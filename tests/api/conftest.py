@@ -7,6 +7,7 @@ import random
 import re
 import secrets
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 import uvicorn
@@ -240,6 +242,9 @@ async def running_shop(
     while len(host.shards) < SHARDS:
         await asyncio.sleep(0)
         await placement.look()
+    folder = tempfile.TemporaryDirectory(prefix="stampede-shop-")
+    if settings.data_dir == SETTINGS.data_dir:
+        settings = msgspec.structs.replace(settings, data_dir=folder.name)
     services = Services(
         settings=settings, clock=clock, client=client, directory=journal, facts=facts, pool=pool, probe=probe, gateway=gateway,
         token_keys=KEYS, ticket_keys=TICKET_KEYS, sealer=Sealer(FIELD_KEYS), redis=redis,
@@ -253,6 +258,7 @@ async def running_shop(
     await asyncio.gather(*work, return_exceptions=True)
     await probe.close()
     await pool.close()
+    folder.cleanup()
 
 
 @asynccontextmanager
