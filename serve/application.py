@@ -28,10 +28,13 @@ from serve.hot.lane import whole
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
+from serve.permissions import check_declared
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
 from serve.shop import accounts, carts, codes, orders, sessions, third_party, tickets
+from serve.shop import accounts, addresses, carts, orders, sessions, tickets
+from serve.staff import lookups, merchant, people, roles, trail
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -56,6 +59,9 @@ HANDLERS: Final = (
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
+    *accounts.HANDLERS, *sessions.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
+    *addresses.HANDLERS, *roles.HANDLERS, *people.HANDLERS, *trail.HANDLERS, *lookups.HANDLERS, *merchant.HANDLERS,
+)  # fmt: skip
 
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')
 _EMPTY: Final = json_reply(200, b"{}")
@@ -70,6 +76,7 @@ class Application:
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.sold_out)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
+        check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)

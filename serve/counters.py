@@ -19,6 +19,7 @@ class HttpCounters:
         self.sold_out_local = 0
         self.webhooks_refused = 0
         self.messages: Counter[tuple[str, str]] = Counter()
+        self.staff_refused: Counter[str] = Counter()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """One request was answered."""
@@ -50,6 +51,8 @@ class HttpCounters:
             f'stampede_messages_total{{channel="{channel}",outcome="{outcome}"}} {count}'
             for (channel, outcome), count in sorted(self.messages.items())
         ]
+        lines.append("# TYPE stampede_http_staff_refused_total counter")
+        lines += [f'stampede_http_staff_refused_total{{operation="{name}"}} {count}' for name, count in sorted(self.staff_refused.items())]
         return "\n".join(lines) + "\n"
 
     def _histogram(self, route: str) -> list[str]:

@@ -45,6 +45,7 @@ _PATH_FORMS: Final[dict[str, str]] = {
 }
 _PATH_FORMS["provider"] = "^(wechat|qq|alipay|apple)$"
 _PATH_FORMS["identity_id"] = f"^idn{_FORM}"
+_PATH_FORMS.update({"user_id": f"^usr{_FORM}", "address_id": f"^adr{_FORM}", "export_id": f"^exp{_FORM}", "role": "^[a-z]{1,20}$"})
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
@@ -152,6 +153,9 @@ def _finish(operation: dict[str, Any]) -> None:
     operation["parameters"] = parameters
     operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
     done = {status: response for status, response in operation["responses"].items() if status < "400"}
+    operation["security"] = {"public": [], "cart": [{"bearer": []}, {}]}.get(said.who, [{"bearer": []}])
+    operation["x-permission"] = said.who
+    done = {status: response for status, response in operation["responses"].items() if status < "300"}
     for response in done.values():
         response["description"] = "done"
         response.pop("headers", None)

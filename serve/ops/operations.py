@@ -9,19 +9,22 @@ from schemas.http.sales import FlashOrder, OrderPlaced, SalePage
 
 
 class Said(NamedTuple):
-    """en, zh: one line for people. tag: where it stands in the page. who: public, customer, or cart (customer or guest)."""
+    """en, zh: one line for people. tag: where it stands in the page. who: the permission that it takes (``schemas.permissions``).
+
+    There is no default: an operation that does not say who may use it keeps the application from being built.
+    """
 
     en: str
     zh: str
     tag: str
-    who: str = "public"
+    who: str = ""
     keyed: bool = False
 
 
 SAID: Final[dict[str, Said]] = {
-    "register": Said("Open an account", "注册账号", "accounts", keyed=True),
-    "logIn": Said("Log in", "登录", "accounts", keyed=True),
-    "refreshSession": Said("Exchange a refresh token for new tokens", "用刷新令牌换取新令牌", "accounts"),
+    "register": Said("Open an account", "注册账号", "accounts", "public", keyed=True),
+    "logIn": Said("Log in", "登录", "accounts", "public", keyed=True),
+    "refreshSession": Said("Exchange a refresh token for new tokens", "用刷新令牌换取新令牌", "accounts", "public"),
     "listSessions": Said("List one's open sessions", "列出自己的登录会话", "accounts", "customer"),
     "logOut": Said("End one session", "退出一个会话", "accounts", "customer"),
     "logOutEverywhere": Said("End all sessions", "退出全部会话", "accounts", "customer"),
@@ -36,6 +39,9 @@ SAID: Final[dict[str, Said]] = {
     "listProducts": Said("Browse the catalogue", "浏览商品目录", "catalogue"),
     "readProduct": Said("Look at a product", "查看商品", "catalogue"),
     "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales"),
+    "listProducts": Said("Browse the catalogue", "浏览商品目录", "catalogue", "public"),
+    "readProduct": Said("Look at a product", "查看商品", "catalogue", "public"),
+    "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales", "public"),
     "placeFlashOrder": Said("Buy in a flash sale", "秒杀下单", "flash sales", "customer", keyed=True),
     "getTicket": Said("Get admission to a flash sale", "领取秒杀入场券", "flash sales", "customer", keyed=True),
     "enterDraw": Said("Take part in a draw", "报名抽签", "flash sales", "customer", keyed=True),
@@ -56,6 +62,34 @@ SAID: Final[dict[str, Said]] = {
     "readOutbox": Said("Messages that were not really sent, as a page", "开发用发件箱(网页)", "machines"),
     "listOutbox": Said("Messages that were not really sent", "开发用发件箱", "machines"),
     "benchEmpty": Said("What the listener costs by itself", "空请求基准", "machines"),
+    "stripeWebhook": Said("Called by the payment provider", "支付渠道回调", "machines", "public"),
+    "listAddresses": Said("See one's address book", "查看地址簿", "addresses", "customer"),
+    "addAddress": Said("Add an address", "新增地址", "addresses", "customer", keyed=True),
+    "readAddress": Said("Read an address", "查看地址", "addresses", "customer"),
+    "changeAddress": Said("Change an address", "修改地址", "addresses", "customer"),
+    "makeAddressDefault": Said("Make an address the default", "设为默认地址", "addresses", "customer"),
+    "removeAddress": Said("Remove an address", "删除地址", "addresses", "customer"),
+    "listRegions": Said("Provinces, cities and districts of China", "中国省、市、区县列表", "addresses", "public"),
+    "readRoles": Said("See the roles of a user", "查看用户角色", "staff", "role.read"),
+    "grantRole": Said("Give a role", "授予角色", "staff", "role.grant"),
+    "revokeRole": Said("Take a role away", "收回角色", "staff", "role.grant"),
+    "listStaffActions": Said("See what staff did", "查看员工操作记录", "staff", "action.read"),
+    "readPerson": Said("See an account, masked", "查看账号(已遮蔽)", "staff", "person.read"),
+    "unmaskPerson": Said("See personal fields in the clear, for a reason", "说明理由后查看个人信息", "staff", "person.unmask"),
+    "disablePerson": Said("Close an account", "停用账号", "staff", "person.disable"),
+    "enablePerson": Said("Open an account again", "恢复账号", "staff", "person.disable"),
+    "endSessionsOf": Said("End all sessions of an account", "结束账号的全部会话", "staff", "person.sessions"),
+    "listOrdersOf": Said("See the orders of an account", "查看账号的订单", "staff", "order.read"),
+    "cancelOrderOf": Said("Cancel an unpaid order for its buyer", "代买家取消未付款订单", "staff", "order.cancel"),
+    "readStock": Said("See the stock of an article", "查看商品库存", "staff", "stock.read"),
+    "listCoupons": Said("See the coupons and how many are taken", "查看优惠券及领用情况", "staff", "coupon.read"),
+    "readLedger": Said("See the ledger's entries of an order", "查看订单的账本分录", "staff", "ledger.read"),
+    "listMerchantProducts": Said("See the goods of one's own firm", "查看本商家的商品", "merchant", "merchant.goods"),
+    "listMerchantOrders": Said("See the orders with goods of one's own firm", "查看含本商家商品的订单", "merchant", "merchant.orders"),
+    "liveness": Said("Is this process alive?", "进程存活检查", "machines", "public"),
+    "readiness": Said("Can it serve?", "就绪检查", "machines", "public"),
+    "metrics": Said("Counters for Prometheus", "Prometheus 指标", "machines", "public"),
+    "benchEmpty": Said("What the listener costs by itself", "空请求基准", "machines", "public"),
 }
 
 

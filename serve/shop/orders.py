@@ -18,7 +18,7 @@ from serve.cursors import cursor_of, parts_of
 from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
-from serve.shop.ship_to import address_of
+from serve.shop.ship_to import goes_to
 
 WAIT_MS: Final = 500
 """A list waits at most this long for the position that a client asks for."""
@@ -86,7 +86,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     command_id, digest = request.command(user_id, "checkout")
     if not desk.user_rate.take(user_id):
         raise Refusal("rate_limited")
-    ship_to = address_of(data.ship_to)
+    ship_to = await goes_to(desk, user_id, data.ship_to, data.address_id)
     cart = await desk.told("cart", user_id, ReadCart())
     assert isinstance(cart, CartContents)
     drifted = data.cart_version is not None and data.cart_version != cart.version
@@ -98,7 +98,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         ticket_expires_ms=desk.clock.now_ms() + CART_ORDERED_MS,
         expected_total=data.expected_total,
         coupon_ids=data.coupon_ids,
-        ship_to=ship_to,
+        sealed_ship_to=await desk.user_keys.seal_address(user_id, ship_to),
         hold_ms=desk.settings.hold_ms,
     )
     answer = await desk.ask("order", user_id, command, command_id=command_id, digest=digest)
@@ -124,7 +124,7 @@ async def _checked_out(desk: Desk, user_id: str, answer: Answer) -> Order:
     return _order(view, _position(answer))
 
 
-def _own(desk: Desk, user_id: str, name: str) -> str:
+def own_order(desk: Desk, user_id: str, name: str) -> str:
     """The id, when it can be one of this user's. Refusal ``order_unknown`` before anybody is asked."""
     try:
         if order_shard(name) == desk.client.sharding.shard("order", user_id):
@@ -138,7 +138,7 @@ def _own(desk: Desk, user_id: str, name: str) -> str:
 async def read_order(request: ShopRequest, order_id: FromPath[str]) -> Order:
     """One order, exactly; one that ended long ago as it ended."""
     desk, user_id = request.desk, request.customer().user_id
-    name = _own(desk, user_id, order_id)
+    name = own_order(desk, user_id, order_id)
     answer = await desk.ask("order", user_id, ReadOrder(order_id=name))
     if answer.code == "order_unknown":
         row = await desk.orders.one(user_id, name)
@@ -203,7 +203,7 @@ async def pay_order(request: ShopRequest, order_id: FromPath[str]) -> Payment:
     """Begin to pay, or go on with the payment that is open."""
     desk, user_id = request.desk, request.customer().user_id
     command_id, digest = request.command(user_id, "pay")
-    name = _own(desk, user_id, order_id)
+    name = own_order(desk, user_id, order_id)
     payment_id = f"pay_{base32(int.from_bytes(command_id, 'big') & ((1 << 100) - 1), 20)}"
     answer = await desk.ask("order", user_id, PayOrder(order_id=name, payment_id=payment_id), command_id=command_id, digest=digest)
     if answer.code:
@@ -224,7 +224,7 @@ async def pay_order(request: ShopRequest, order_id: FromPath[str]) -> Payment:
 async def cancel_order(request: ShopRequest, order_id: FromPath[str]) -> Order:
     """End an unpaid order. A repeat gets the same answer; it needs no key."""
     desk, user_id = request.desk, request.customer().user_id
-    name = _own(desk, user_id, order_id)
+    name = own_order(desk, user_id, order_id)
     answer = await desk.ask("order", user_id, CancelOrder(order_id=name), command_id=derived_id("cancel", name), digest=b"cancel")
     if answer.code:
         raise Refusal(answer.code, answer.params)
