@@ -73,7 +73,6 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "export_unknown": _row(404, "There is no such export.", "导出任务不存在。"),
     "export_waiting": _row(409, "The export is not ready yet. Ask again in a minute.", "导出尚未完成,请稍后再试。", 30),
     "export_failed": _row(409, "The export could not be made. Ask for a new one.", "导出失败,请重新申请。"),
-    "erasure_unknown": _row(404, "The account is not going to be erased.", "该账号没有待执行的注销申请。"),
     "account_closed": _row(409, "This account is closed.", "该账号已关闭。"),
     "wrong_credentials": _row(401, "The name or the password is wrong.", "账号或密码错误。"),
     "email_taken": _row(409, "This address is already registered. Log in instead.", "该邮箱已注册,请直接登录。"),

@@ -29,11 +29,13 @@ from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
 from serve.permissions import check_declared
+from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
 from serve.shop import accounts, carts, codes, orders, sessions, third_party, tickets
 from serve.shop import accounts, addresses, carts, orders, sessions, tickets
+from serve.shop import accounts, addresses, carts, orders, privacy, sessions, tickets
 from serve.staff import lookups, merchant, people, roles, trail
 from serve.strict_json import Malformed
 
@@ -60,7 +62,7 @@ HANDLERS: Final = (
     *outbox.HANDLERS,
 )
     *accounts.HANDLERS, *sessions.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
-    *addresses.HANDLERS, *roles.HANDLERS, *people.HANDLERS, *trail.HANDLERS, *lookups.HANDLERS, *merchant.HANDLERS,
+    *addresses.HANDLERS, *privacy.HANDLERS, *roles.HANDLERS, *people.HANDLERS, *trail.HANDLERS, *lookups.HANDLERS, *merchant.HANDLERS,
 )  # fmt: skip
 
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')
@@ -77,6 +79,7 @@ class Application:
         self.browsing = Browsing(services, self.desk.sold_out)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
+        self.privacy_work = PrivacyWork(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
@@ -95,7 +98,7 @@ class Application:
             return
         desk = self.desk
         await desk.revocations.poll()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.news.keep_listening()):
+        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), desk.news.keep_listening()):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:

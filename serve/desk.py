@@ -11,6 +11,7 @@ from actors.storage.identities import Identities
 from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
 from actors.storage.outgoing_messages import OutgoingMessages
+from actors.storage.privacy import Privacy
 from actors.storage.staff import Staff
 from actors.storage.staff_actions import StaffActions
 from actors.storage.user_keys import UserKeys
@@ -69,6 +70,7 @@ class Desk:
         self.codes = Codes(self)
         self.roles = Staff(services.pool)
         self.staff_actions = StaffActions(services.pool)
+        self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)
         self.addresses = Addresses(services.pool, services.sealer)
         self.user_keys = UserKeys(services.pool, services.sealer, services.random_bytes)

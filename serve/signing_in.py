@@ -61,6 +61,8 @@ async def session_opened(
     desk = request.desk
     if account.status != "active":
         raise Refusal("account_disabled")
+    # Whoever asked to be forgotten and logs in again has thought better of it.
+    await desk.privacy.cancel_erasure(account.user_id)
     command_id = derived_id(account.user_id, "login", key)
     session_id = id_of("ses", command_id)
     first = RefreshToken(user_id=account.user_id, session_id=session_id, secret=_first_secret(desk, session_id, key))
