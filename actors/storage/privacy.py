@@ -31,7 +31,7 @@ FROM privacy_export WHERE user_id = $1 AND export_id = $2 AND (expires_at IS NUL
 FILE: Final = "SELECT sealed FROM privacy_export WHERE user_id = $1 AND export_id = $2 AND state = 'done' AND expires_at > now()"
 TAKE: Final = """
 SELECT export_id, user_id, language FROM privacy_export WHERE state = 'waiting'
-ORDER BY asked_at LIMIT 1 FOR UPDATE SKIP LOCKED"""
+ORDER BY tries, asked_at LIMIT 1 FOR UPDATE SKIP LOCKED"""
 DONE: Final = """
 UPDATE privacy_export SET state = 'done', sealed = $2, expires_at = now() + make_interval(days => $3) WHERE export_id = $1"""
 FAILED: Final = """
