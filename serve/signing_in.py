@@ -9,7 +9,7 @@ import hmac
 from typing import Final
 
 from actors.domain import token as tokens
-from actors.domain.token import AccessToken, RefreshToken, Role
+from actors.domain.token import AccessToken, RefreshToken
 from actors.storage.users import Account
 from schemas.http.accounts import Tokens
 from schemas.identity import ProvenIdentity
@@ -84,7 +84,7 @@ def _first_secret(desk: Desk, session_id: str, key: bytes) -> bytes:
 async def tokens_of(request: ShopRequest, user_id: str, granted: SessionGranted, refresh: RefreshToken, *, cookie: bool = False) -> Tokens:
     """Tokens of a session: in the answer, or as cookies that no script reads."""
     desk = request.desk
-    access_token = access_token_of(desk, user_id, granted)
+    access_token = access_token_of(desk, user_id, granted, await desk.roles.of(user_id))
     refresh_token = tokens.refresh_token_text(refresh)
     if cookie:
         desk.cookies.give(request.head, access_token, refresh_token)
@@ -97,13 +97,13 @@ async def tokens_of(request: ShopRequest, user_id: str, granted: SessionGranted,
     )
 
 
-def access_token_of(desk: Desk, user_id: str, granted: SessionGranted, *, stepped_up_at_ms: int = 0) -> str:
-    """A fresh access token of a session."""
+def access_token_of(desk: Desk, user_id: str, granted: SessionGranted, roles: int, *, stepped_up_at_ms: int = 0) -> str:
+    """A fresh access token of a session. ``roles``: ``await desk.roles.of(user_id)``, as the table says now."""
     token = AccessToken(
         user_id=user_id,
         session_id=granted.session_id,
         generation=granted.generation,
-        roles=int(Role.CUSTOMER),
+        roles=roles,
         expires_at_ms=desk.clock.now_ms() + desk.settings.access_token_s * 1000,
         stepped_up_at_ms=stepped_up_at_ms,
     )

@@ -62,9 +62,11 @@ FORGET: Final = (
 FORGET_ELSEWHERE: Final = {"passkey": "DELETE FROM passkey WHERE user_id = $1"}
 """The same of tables that not every database has."""
 
-MESSAGES: Final = "outgoing_message"
-OLD_MESSAGES: Final = f"""
-DELETE FROM {MESSAGES} WHERE at_ms < (extract(epoch FROM now() - make_interval(days => $1)) * 1000)::bigint"""
+AGING_ELSEWHERE: Final = {
+    "outgoing_message": "DELETE FROM outgoing_message WHERE at_ms < (extract(epoch FROM now() - make_interval(days => $1)) * 1000)::bigint"
+}
+"""What is deleted by its age, where there is such a table."""
+
 STANDS: Final = "SELECT to_regclass($1) IS NOT NULL"
 
 _PURPOSE: Final = "privacy_export"
@@ -161,9 +163,11 @@ class Privacy:
 
 async def drop_messages(connection: Any, keep_days: int) -> int:
     """Delete the messages of the development outbox that are older; answers how many."""
-    if not await connection.fetchval(STANDS, MESSAGES):
-        return 0
-    return int((await connection.execute(OLD_MESSAGES, keep_days)).split()[-1])
+    count = 0
+    for table, statement in AGING_ELSEWHERE.items():
+        if await connection.fetchval(STANDS, table):
+            count += int((await connection.execute(statement, keep_days)).split()[-1])
+    return count
 
 
 async def erase_due(connection: Any) -> str | None:

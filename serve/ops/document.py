@@ -117,8 +117,10 @@ def _types_of(app: Litestar) -> list[Any]:
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             for field in (handler.parsed_data_field, handler.parsed_return_field):
-                if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, msgspec.Struct):
-                    types.append(field.annotation)
+                # A whole response says within which type its body is.
+                for part in () if field is None else (field, *field.inner_types):
+                    if isinstance(part.annotation, type) and issubclass(part.annotation, msgspec.Struct):
+                        types.append(part.annotation)
     return types
 
 

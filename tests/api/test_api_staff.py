@@ -72,6 +72,16 @@ async def test_a_role_that_is_taken_away_acts_at_once_and_ends_all_sessions(shop
     assert (await shop.ask("GET", f"/v1/staff/users/{user_id}", token=again["access_token"])).status == 403
 
 
+async def test_a_login_and_a_refresh_give_the_roles_of_the_table(shop) -> None:
+    user_id, before, email = await customer(shop)
+    await shop.application.desk.roles.grant(MACHINE_ACTOR, user_id, "support", "", "a test")
+    assert (await shop.ask("GET", f"/v1/staff/users/{user_id}", token=before)).status == 403
+    session = (await shop.ask("POST", "/v1/sessions", {"email": email, "password": PASSWORD})).json
+    assert (await shop.ask("GET", f"/v1/staff/users/{user_id}", token=session["access_token"])).status == 200
+    refreshed = (await shop.ask("POST", "/v1/sessions/refresh", {"refresh_token": session["refresh_token"]})).json
+    assert (await shop.ask("GET", f"/v1/staff/users/{user_id}", token=refreshed["access_token"])).status == 200
+
+
 @pytest.mark.parametrize(
     ("role", "body", "status", "code"),
     [

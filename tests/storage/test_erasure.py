@@ -123,5 +123,18 @@ async def test_a_merged_account_s_key_is_destroyed_with_the_survivor(database_ur
     assert {row["status"] for row in await connection.fetch("SELECT status FROM account")} == {"erased"}
 
 
-async def test_without_an_outbox_there_are_no_messages_to_delete(connection: Any) -> None:
-    assert await drop_messages(connection, 30) == 0
+async def test_messages_of_the_outbox_are_deleted_by_their_age_where_there_is_one(connection: Any) -> None:
+    if not await connection.fetchval("SELECT to_regclass('outgoing_message') IS NOT NULL"):
+        assert await drop_messages(connection, 30) == 0
+        await connection.execute(
+            "CREATE TABLE outgoing_message (message_id text, channel text, recipient text, template text, language text, subject text,"
+            " body text, at_ms bigint)"
+        )
+    for days in (29, 31):
+        await connection.execute(
+            "INSERT INTO outgoing_message (message_id, channel, recipient, template, language, subject, body, at_ms)"
+            " VALUES ($1, 'sms', 'r', 't', 'en', '', 'b', (extract(epoch FROM now()) * 1000)::bigint - $2::bigint * 86400000)",
+            f"msg_{days}", days,
+        )  # fmt: skip
+    assert await drop_messages(connection, 30) == 1
+    assert await connection.fetchval("SELECT message_id FROM outgoing_message") == "msg_29"
