@@ -2,7 +2,7 @@
 in the same transaction: no handler can forget either.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -29,6 +29,11 @@ REVOKE: Final = "DELETE FROM staff_role WHERE user_id = $1 AND role = $2"
 ADMINISTRATORS: Final = "SELECT count(*) FROM staff_role WHERE role = 'administrator'"
 KNOWN_USER: Final = "SELECT status FROM account WHERE user_id = $1"
 KNOWN_MERCHANT: Final = "SELECT EXISTS (SELECT FROM merchant WHERE merchant_id = $1)"
+MERCHANT: Final = """
+INSERT INTO merchant (merchant_id, title, title_zh) VALUES ($1, $2, $3)
+ON CONFLICT (merchant_id) DO UPDATE SET title = excluded.title, title_zh = excluded.title_zh"""
+OWN_PRODUCTS: Final = "UPDATE product SET merchant_id = $1 WHERE product_id = ANY($2::text[])"
+OWN_SKUS: Final = "UPDATE sku SET merchant_id = $1 WHERE product_id = ANY($2::text[])"
 SET_STATUS: Final = "UPDATE account SET status = $3 WHERE user_id = $1 AND status = $2 RETURNING user_id"
 
 
@@ -124,6 +129,20 @@ class Staff:
         await self.do(
             actor, Deed(permission="role.grant", target=user_id, reason=reason, request_id=request_id), change, _roles_of(user_id)
         )
+
+    async def set_merchant(self, actor: Actor, merchant_id: str, title: str, title_zh: str, product_ids: Sequence[str]) -> int:
+        """Let there be a firm with these titles, and let these products and their articles be its own; answers how many are.
+
+        NotDone ``forbidden``.
+        """
+
+        async def change(connection: Any) -> int:
+            await connection.execute(MERCHANT, merchant_id, title, title_zh)
+            await connection.execute(OWN_SKUS, merchant_id, list(product_ids))
+            return int((await connection.execute(OWN_PRODUCTS, merchant_id, list(product_ids))).split()[-1])
+
+        after = msgspec.json.encode({"products": len(product_ids)}).decode()
+        return await self.do(actor, Deed(permission="role.grant", target=merchant_id, reason="a firm", after=after), change)
 
     async def set_status(self, actor: Actor, user_id: str, before: str, after: str, reason: str, request_id: str = "") -> None:
         """Close an account or open it again. NotDone: ``forbidden``, ``own_role``, ``user_unknown``."""

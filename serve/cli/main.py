@@ -276,6 +276,20 @@ def staff_revoke(user: UserArgument, role: RoleArgument) -> None:
     typer.echo(say("revoked" if ended else "revoked_at_rest", user=user, role=role))
 
 
+@staff.command("merchant", help=say("staff_merchant"))
+def staff_merchant(
+    merchant_id: Annotated[str, typer.Argument(metavar="MERCHANT")],
+    title: Annotated[str, typer.Option(help=say("o_title"))],
+    title_zh: Annotated[str, typer.Option(help=say("o_title_zh"))],
+    product: Annotated[list[str] | None, typer.Option(help=say("o_product"))] = None,
+) -> None:
+    from serve.cli.door import environment
+    from serve.cli.staff import merchant
+
+    count = merchant(environment(), merchant_id, title, title_zh, product or [])
+    typer.echo(say("merchant_made", merchant=merchant_id, title=title, count=count))
+
+
 @staff.command("list", help=say("staff_list"))
 def staff_list(as_json: AsJson = False) -> None:
     from serve.cli.door import environment

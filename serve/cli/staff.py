@@ -48,6 +48,25 @@ def revoke(settings: Settings, user_id: str, role: str) -> bool:
         return True
 
 
+def merchant(settings: Settings, merchant_id: str, title: str, title_zh: str, products: list[str]) -> int:
+    """Let there be a firm, and let these products be its own; answers how many are. Trouble as :func:`grant`."""
+    from schemas.ids import is_id
+
+    if not is_id(merchant_id, "mer"):
+        raise Trouble("merchant_wrong", merchant=merchant_id)
+    with with_database(settings) as found:
+        return asyncio.run(_merchant(found, merchant_id, title, title_zh, products))
+
+
+async def _merchant(settings: Settings, merchant_id: str, title: str, title_zh: str, products: list[str]) -> int:
+    from actors.domain.staff import MACHINE, Actor
+    from actors.storage.staff import Staff
+
+    async with open_connection(settings) as connection:
+        machine = Actor(user_id=MACHINE, roles=0)
+        return await Staff(_One(connection)).set_merchant(machine, merchant_id, title, title_zh, products)
+
+
 def listed(settings: Settings) -> list["Grant"]:
     """All roles of all users."""
     with with_database(settings) as found:

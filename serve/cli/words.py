@@ -28,6 +28,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "staff": ("Staff: who has which role.", "员工:角色管理。"),
     "staff_grant": ("Give a role; the first administrator is made so.", "授予角色;首位管理员由此产生。"),
     "staff_revoke": ("Take a role away, and end the user's sessions.", "收回角色,并结束该用户的会话。"),
+    "staff_merchant": ("Make a merchant, and give it products.", "新建商家,并划归商品。"),
+    "o_title": ("Its name in English.", "英文名称。"),
+    "o_title_zh": ("Its name in Chinese.", "中文名称。"),
+    "o_product": ("A product that is its own; may be repeated.", "归属该商家的商品,可重复。"),
     "staff_list": ("Show all roles.", "显示全部角色。"),
     "privacy": ("Personal data: what is due to be erased.", "个人数据:到期清除。"),
     "privacy_run": (
@@ -146,6 +150,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "{user} is no longer {role}. No copy runs: there was no session to end.",
         "{user} 不再拥有角色 {role}。当前无实例运行,无会话需结束。",
     ),
+    "merchant_made": ("{merchant} is {title}; {count} products were made its own.", "{merchant}({title})已就绪;{count} 件商品划归该商家。"),
     "no_roles": (
         "Nobody has a role yet. Make an administrator: stampede staff grant USER administrator",
         "尚无任何角色。请执行:stampede staff grant USER administrator",
@@ -156,6 +161,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     # errors, each with a way out
     "role_unknown": ("There is no role {role}. These are: {roles}", "没有角色 {role}。可选:{roles}"),
+    "merchant_wrong": (
+        "{merchant} is no id of a merchant: it begins with mer_ and has letters, digits, _, . and -.",
+        "{merchant} 不是商家编号:须以 mer_ 开头,由字母、数字、_、. 与 - 组成。",
+    ),
     "sessions_not_ended": (
         "The role is gone, but the sessions of {user} could not be ended ({code}): their tokens open no route of the staff any more.",
         "角色已收回,但未能结束 {user} 的会话({code}):其令牌已无法访问员工接口。",

@@ -69,9 +69,10 @@ async def test_a_route_that_does_not_say_who_may_use_it_keeps_the_application_fr
     monkeypatch.setitem(SAID, "placeFlashOrder", SAID["placeFlashOrder"]._replace(who=""))
     with pytest.raises(Undeclared, match="placeFlashOrder"):
         check_declared([])
-    monkeypatch.setitem(SAID, "placeFlashOrder", SAID["readRoles"]._replace(who="role.invented"))
-    with pytest.raises(Undeclared, match="placeFlashOrder"):
-        check_declared([])
+    for who in ("role.invented", "role.read"):
+        monkeypatch.setitem(SAID, "placeFlashOrder", SAID["placeFlashOrder"]._replace(who=who))
+        with pytest.raises(Undeclared, match="placeFlashOrder"):
+            check_declared([])
 
 
 @pytest.mark.slow

@@ -34,7 +34,14 @@ def test_the_first_administrator_is_made_seen_and_unmade_here(in_copy: Any, run:
 
 def test_a_merchant_has_a_firm(in_copy: Any, run: Run) -> None:
     user_id = account(in_copy, "usr_seller")
-    in_copy.sql("INSERT INTO merchant (merchant_id, title, title_zh) VALUES ('mer_1', 'Firm', '商家') ON CONFLICT DO NOTHING")
+    made = run("staff", "merchant", "mer_1", "--title", "Firm", "--title-zh", "商家", "--product", "prd_1", "--product", "prd_2")
+    assert made.out == "mer_1 is Firm; 2 products were made its own.\n"
+    assert [row[0] for row in in_copy.sql("SELECT product_id FROM product WHERE merchant_id = 'mer_1' ORDER BY product_id")] == [
+        "prd_1",
+        "prd_2",
+    ]
+    assert in_copy.sql("SELECT count(*) FROM sku WHERE merchant_id = 'mer_1'")[0][0] >= 2
+    assert run("staff", "merchant", "firm", "--title", "Firm", "--title-zh", "商家").code == 1
     assert run("staff", "grant", user_id, "merchant").code == 1
     assert run("staff", "grant", user_id, "merchant", "--merchant", "mer_1").code == 0
     assert "usr_seller\tmerchant\tmer_1\tmachine\n" in run("staff", "list").out
