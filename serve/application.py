@@ -33,9 +33,7 @@ from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, carts, codes, orders, sessions, third_party, tickets
-from serve.shop import accounts, addresses, carts, orders, sessions, tickets
-from serve.shop import accounts, addresses, carts, orders, privacy, sessions, tickets
+from serve.shop import accounts, addresses, carts, codes, orders, privacy, sessions, third_party, tickets
 from serve.staff import lookups, merchant, people, roles, trail
 from serve.strict_json import Malformed
 
@@ -60,10 +58,14 @@ HANDLERS: Final = (
     *codes.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
+    *addresses.HANDLERS,
+    *privacy.HANDLERS,
+    *roles.HANDLERS,
+    *people.HANDLERS,
+    *trail.HANDLERS,
+    *lookups.HANDLERS,
+    *merchant.HANDLERS,
 )
-    *accounts.HANDLERS, *sessions.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
-    *addresses.HANDLERS, *privacy.HANDLERS, *roles.HANDLERS, *people.HANDLERS, *trail.HANDLERS, *lookups.HANDLERS, *merchant.HANDLERS,
-)  # fmt: skip
 
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')
 _EMPTY: Final = json_reply(200, b"{}")

@@ -19,8 +19,9 @@ ROWS_MAX: Final = 5000
 ACCOUNT: Final = "SELECT user_id, status, created_at, merged_into FROM account WHERE user_id = $1"
 PAYMENTS: Final = """
 SELECT payment_id, order_id, status, amount, currency, started_at_ms FROM payment WHERE order_id = ANY(
-    SELECT order_id FROM orders WHERE user_id = $1 ORDER BY placed_at_ms DESC LIMIT $2
+    SELECT order_id FROM orders WHERE user_id = ANY($1::text[]) ORDER BY placed_at_ms DESC LIMIT $2
 ) ORDER BY started_at_ms DESC"""
+MERGED: Final = "SELECT user_id FROM account WHERE merged_into = $1 ORDER BY user_id"
 RECORDS: Final = "SELECT body FROM journal WHERE key = $1 AND kind = 'order' ORDER BY version DESC LIMIT $2"
 STANDS: Final = "SELECT to_regclass($1) IS NOT NULL"
 ELSEWHERE: Final = {
@@ -45,13 +46,15 @@ class PersonalData:
     async def of_user(self, user_id: str) -> dict[str, Any]:
         """Section by section, as plain JSON; the newest ``ROWS_MAX`` of each."""
         account = await known(self._pool.fetchrow(ACCOUNT, user_id))
-        payments = await known(self._pool.fetch(PAYMENTS, user_id, ROWS_MAX))
+        # Orders stay under the accounts that were merged into this one: they are this person's, too.
+        everyone = [user_id, *(row["user_id"] for row in await known(self._pool.fetch(MERGED, user_id)))]
+        payments = await known(self._pool.fetch(PAYMENTS, everyone, ROWS_MAX))
         actions = await known(self._pool.fetch(ABOUT, user_id, ROWS_MAX))
         found: dict[str, Any] = {
             "account": [dict(account)] if account else [],
             "identities": await self._identities.of_user(user_id),
             "addresses": await self._addresses.of_user(user_id),
-            "orders": await self._orders_of(user_id),
+            "orders": [order for one in everyone for order in await self._orders_of(one)],
             "payments": [dict(row) for row in payments],
             "staff_actions": [dict(row) for row in actions],
         }

@@ -153,11 +153,9 @@ def _finish(operation: dict[str, Any]) -> None:
     if said.who == "cart":
         parameters.append(_GUEST)
     operation["parameters"] = parameters
-    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
-    done = {status: response for status, response in operation["responses"].items() if status < "400"}
     operation["security"] = {"public": [], "cart": [{"bearer": []}, {}]}.get(said.who, [{"bearer": []}])
     operation["x-permission"] = said.who
-    done = {status: response for status, response in operation["responses"].items() if status < "300"}
+    done = {status: response for status, response in operation["responses"].items() if status < "400"}
     for response in done.values():
         response["description"] = "done"
         response.pop("headers", None)

@@ -178,6 +178,7 @@ async def belongings(shop: Any) -> dict[str, str]:
         "order_id": ordered.json["order_id"],
         "address_id": address.json["address_id"],
         "session_id": session["session_id"],
+        "identity_id": (await shop.ask("GET", "/v1/me/identities", token=bearer)).json["identities"][0]["identity_id"],
         "export_id": (await shop.ask("POST", "/v1/me/export", token=bearer)).json["export_id"],
     }
 
