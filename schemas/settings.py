@@ -99,6 +99,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Who asked to be forgotten stays by logging in within so many days."""
     retain_message_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
     """Messages of the development outbox are deleted after so many days."""
+    # second factors
+    issuer: str = "Stampede"
+    """What authenticator apps and passkeys call this shop."""
+    rp_id: str = "localhost"
+    """The domain that passkeys belong to. A passkey of one domain works on no other: decide before there are any."""
+    origins: str = ""
+    """Origins of the pages that may ask for passkeys, with commas between them. Empty: https of ``rp_id``; on localhost every port."""
+    step_up_order_minor: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """A checkout of at least so many minor units asks for a second factor of the last ten minutes. 0: none does."""
 
     # the entity runtime
     shard_count: int = 256
@@ -188,7 +197,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def _is_secret(name: str) -> bool:
     """Keys, secrets, and URLs with a password in them."""
-    return name.endswith(("_key", "_keys", "_secret", "_password")) or name in ("database_url", "redis_url")
+    return name.endswith(("_key", "_keys", "_secret", "_password")) or name in ("database_url", "redis_url", "smtp_url")
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -33,7 +33,7 @@ from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, addresses, carts, codes, orders, privacy, sessions, third_party, tickets
+from serve.shop import accounts, addresses, carts, codes, factor_logins, factors, orders, privacy, sessions, third_party, tickets
 from serve.staff import lookups, merchant, people, roles, trail
 from serve.strict_json import Malformed
 
@@ -56,6 +56,8 @@ HANDLERS: Final = (
     *third_party.HANDLERS,
     *apple.HANDLERS,
     *codes.HANDLERS,
+    *factors.HANDLERS,
+    *factor_logins.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
     *addresses.HANDLERS,

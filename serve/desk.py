@@ -11,6 +11,7 @@ from actors.storage.identities import Identities
 from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
 from actors.storage.outgoing_messages import OutgoingMessages
+from actors.storage.passkeys import Passkeys
 from actors.storage.privacy import Privacy
 from actors.storage.staff import Staff
 from actors.storage.staff_actions import StaffActions
@@ -64,6 +65,7 @@ class Desk:
         self.users = Users(services.pool, self.identities)
         self.oauth_flows = OAuthFlows(services.pool)
         self.login_pages = LoginPages(services.settings)
+        self.passkeys = Passkeys(services.pool)
         self.orders = Orders(services.pool)
         self.catalogue = Catalogue(services.pool)
         self.outgoing = OutgoingMessages(services.pool)

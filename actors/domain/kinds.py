@@ -13,6 +13,7 @@ from actors.domain.admission import AdmissionKind
 from actors.domain.cart import CartKind
 from actors.domain.codes import CodesKind
 from actors.domain.entity import Kind, Refused
+from actors.domain.factors import FactorsKind
 from actors.domain.order import OrderKind
 from actors.domain.quota import QuotaKind
 from actors.domain.sessions import SessionsKind
@@ -31,6 +32,7 @@ KINDS: Final[dict[str, Kind]] = {
         AdmissionKind(),
         CodesKind(),
         SmsBudgetKind(),
+        FactorsKind(),
     )
 }
 

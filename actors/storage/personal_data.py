@@ -68,8 +68,8 @@ class PersonalData:
     async def _orders_of(self, user_id: str) -> list[dict[str, Any]]:
         goes_to = await self._ship_tos(user_id)
         found = []
-        for row in await self._orders.page(user_id, 2**62, "", ROWS_MAX):
-            whole = await self._orders.one(user_id, row.order_id) or row
+        for row in await self._orders.page([user_id], 2**62, "", ROWS_MAX):
+            whole = await self._orders.one([user_id], row.order_id) or row
             found.append(msgspec.structs.asdict(whole) | {"ship_to": goes_to.get(row.order_id)})
         return found
 

@@ -39,9 +39,17 @@ _GUEST: Final[dict[str, Any]] = {
     "description": "of a guest, instead of Authorization",
     "schema": {"type": "string", "pattern": "^gst_[0-9a-z]{20}$"},
 }
+_DEVICE: Final[dict[str, Any]] = {
+    "name": "Device-Token",
+    "in": "header",
+    "required": False,
+    "description": "of a device that was trusted when a second factor was proven; it is not asked for one",
+    "schema": {"type": "string", "maxLength": 512},
+}
 _FORM: Final = "_[A-Za-z0-9_.-]{1,58}$"
 _PATH_FORMS: Final[dict[str, str]] = {
-    f"{name}_id": f"^{prefix}{_FORM}" for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"))
+    f"{name}_id": f"^{prefix}{_FORM}"
+    for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"), ("factor", "fac"))
 }
 _PATH_FORMS["provider"] = "^(wechat|qq|alipay|apple)$"
 _PATH_FORMS["identity_id"] = f"^idn{_FORM}"
@@ -152,6 +160,8 @@ def _finish(operation: dict[str, Any]) -> None:
         parameters.append(_KEY)
     if said.who == "cart":
         parameters.append(_GUEST)
+    if operation["operationId"] == "logIn":
+        parameters.append(_DEVICE)
     operation["parameters"] = parameters
     operation["security"] = {"public": [], "cart": [{"bearer": []}, {}]}.get(said.who, [{"bearer": []}])
     operation["x-permission"] = said.who

@@ -12,8 +12,8 @@ from schemas.ids import is_id
 from serve.answers import timestamp
 from serve.framework import ShopRequest
 from serve.requests import Refusal
-from serve.second_proof import proven_again
 from serve.shop.sessions import end_sessions
+from serve.step_up import require_step_up
 
 
 def _shown(kept: Kept) -> Export:
@@ -49,7 +49,7 @@ async def read_export(request: ShopRequest, export_id: FromPath[str]) -> Export:
 async def fetch_export(request: ShopRequest, export_id: FromPath[str]) -> Response[bytes]:
     """The copy. Whoever has stolen a session does not get it: it takes a second factor."""
     kept = await _own(request, export_id)
-    await proven_again(request)
+    await require_step_up(request)
     if kept.state != "done":
         raise Refusal("export_failed" if kept.state == "failed" else "export_waiting")
     data = await request.desk.privacy.file(request.customer().user_id, export_id)
@@ -61,7 +61,7 @@ async def fetch_export(request: ShopRequest, export_id: FromPath[str]) -> Respon
 @delete("/v1/me", operation_id="eraseMe", status_code=202)
 async def erase_me(request: ShopRequest) -> Erasure:
     """Ask to be forgotten. All sessions end now; who logs in again within the days of regret stays."""
-    await proven_again(request)
+    await require_step_up(request)
     return await _erasure(request)
 
 

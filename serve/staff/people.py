@@ -12,18 +12,17 @@ from actors.storage.addresses import SavedAddress
 from actors.storage.identities import Identity
 from schemas.http.orders import OrderInList
 from schemas.http.staff import AddressSeen, ForReason, IdentitySeen, Person, PersonState, StaffOrderPage, Unmask
-from schemas.ids import derived_id
+from schemas.ids import derived_id, order_shard
 from schemas.money import Money
 from schemas.order import CancelOrder
 from serve.answers import timestamp
 from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
-from serve.second_proof import proven_again
-from serve.shop.orders import own_order
 from serve.shop.sessions import end_sessions, sessions_of
 from serve.staff.doing import deed_of, refusing, told_for
 from serve.staff.roles import user_of
+from serve.step_up import require_step_up
 
 ORDERS_SHOWN: Final = 50
 """The newest orders of an account: what somebody calls about is among them."""
@@ -76,7 +75,7 @@ async def read_person(request: ShopRequest, user_id: FromPath[str]) -> Person:
 @post("/v1/staff/users/{user_id:str}/unmask", operation_id="unmaskPerson", status_code=200)
 async def unmask_person(request: ShopRequest, user_id: FromPath[str], data: JSONBody[Unmask]) -> Person:
     """The fields that are asked for in the clear, once it is written down who saw them and why."""
-    await proven_again(request)
+    await require_step_up(request)
     found = await _person(request.desk, user_of(user_id), data.fields)
     fields = msgspec.json.encode(sorted(set(data.fields))).decode()
     with refusing():
@@ -97,7 +96,7 @@ async def enable_person(request: ShopRequest, user_id: FromPath[str], data: JSON
 
 
 async def _move(request: ShopRequest, user_id: str, before: str, after: str, reason: str) -> PersonState:
-    await proven_again(request)
+    await require_step_up(request)
     desk = request.desk
     account = await desk.users.one(user_id)
     if account is None or account.status not in (before, after):
@@ -127,7 +126,7 @@ async def end_sessions_of(request: ShopRequest, user_id: FromPath[str], data: JS
 @get("/v1/staff/users/{user_id:str}/orders", operation_id="listOrdersOf")
 async def list_orders_of(request: ShopRequest, user_id: FromPath[str]) -> StaffOrderPage:
     """The newest orders of an account."""
-    rows = await request.desk.orders.page(user_of(user_id), 2**62, "", ORDERS_SHOWN)
+    rows = await request.desk.orders.page([user_of(user_id)], 2**62, "", ORDERS_SHOWN)
     return StaffOrderPage(
         orders=tuple(
             OrderInList(
@@ -143,11 +142,21 @@ async def list_orders_of(request: ShopRequest, user_id: FromPath[str]) -> StaffO
     )
 
 
+def _order_of(desk: Desk, user_id: str, name: str) -> str:
+    """The id, when it can be one of this user's. Refusal ``order_unknown`` before anything is written down."""
+    try:
+        if order_shard(name) == desk.client.sharding.shard("order", user_id):
+            return name
+    except ValueError:
+        pass
+    raise Refusal("order_unknown")
+
+
 @post("/v1/staff/users/{user_id:str}/orders/{order_id:str}/cancel", operation_id="cancelOrderOf", status_code=204)
 async def cancel_order_of(request: ShopRequest, user_id: FromPath[str], order_id: FromPath[str], data: JSONBody[ForReason]) -> None:
     """End an unpaid order for its buyer, who asked for it on the telephone."""
     desk, buyer = request.desk, user_of(user_id)
-    name = own_order(desk, buyer, order_id)
+    name = _order_of(desk, buyer, order_id)
     deed = deed_of(request, "order.cancel", name, data.reason)
     # The same id as when the buyer cancels: whoever is first has done it, and the other gets the same answer.
     await told_for(request, deed, "order", buyer, CancelOrder(order_id=name), command_id=derived_id("cancel", name), digest=b"cancel")

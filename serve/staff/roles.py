@@ -11,9 +11,9 @@ from schemas.permissions import GRANTABLE
 from serve.answers import timestamp
 from serve.framework import ShopRequest
 from serve.requests import Refusal
-from serve.second_proof import proven_again
 from serve.shop.sessions import end_sessions
 from serve.staff.doing import refusing
+from serve.step_up import require_step_up
 
 
 def user_of(user_id: str) -> str:
@@ -55,7 +55,7 @@ async def read_roles(request: ShopRequest, user_id: FromPath[str]) -> RoleGrants
 @put("/v1/staff/users/{user_id:str}/roles/{role:str}", operation_id="grantRole")
 async def grant_role(request: ShopRequest, user_id: FromPath[str], role: FromPath[str], data: JSONBody[GrantRole]) -> RoleGrants:
     """Give a role; it is in the next token that the user gets. Nobody gives one to themselves."""
-    await proven_again(request)
+    await require_step_up(request)
     name = _role(role)
     with refusing():
         await request.desk.roles.grant(
@@ -72,7 +72,7 @@ async def revoke_role(
     reason: Annotated[str, QueryParameter(min_length=3, max_length=500, description="why, for the trail")],
 ) -> None:
     """Take a role away, and end all sessions of the user: no token says any more that there was one."""
-    await proven_again(request)
+    await require_step_up(request)
     name = _role(role)
     with refusing():
         await request.desk.roles.revoke(request.actor(), user_of(user_id), name, reason, request.head.id.decode())

@@ -24,7 +24,7 @@ HOME = {
     "district": "海淀区",
 }  # fmt: skip
 SAMPLES = {
-    "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody", "session_id": "ses_nobody",
+    "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody", "factor_id": "fac_nobody", "identity_id": "idn_nobody", "session_id": "ses_nobody",
     "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody", "role": "support",
 }  # fmt: skip
 STREAMS = {"watchCart"}
@@ -159,7 +159,7 @@ async def test_f68_a_token_that_says_more_than_the_table_opens_nothing(shop) -> 
 PUBLIC_IDS = {"sku_id", "sale_id", "product_id", "provider"}
 """Names of what everybody may see or take part in."""
 
-BODIES = {"changeAddress": HOME, "payOrder": {}, "cancelOrder": {}}
+BODIES = {"changeAddress": HOME, "payOrder": {}, "cancelOrder": {}, "confirmTotp": {"code": "123456"}, "renameFactor": {"name": "x"}}
 
 
 async def belongings(shop: Any) -> dict[str, str]:
@@ -174,7 +174,11 @@ async def belongings(shop: Any) -> dict[str, str]:
     assert ordered.status == 201, ordered.body
     address = await shop.ask("POST", "/v1/me/addresses", HOME, token=bearer)
     assert address.status == 201, address.body
+    proven = token(shop, session["user_id"])
+    factor = await shop.ask("POST", "/v1/me/factors/totp", {"name": "phone"}, token=proven)
+    assert factor.status == 201, factor.body
     return {
+        "factor_id": factor.json["factor_id"],
         "order_id": ordered.json["order_id"],
         "address_id": address.json["address_id"],
         "session_id": session["session_id"],

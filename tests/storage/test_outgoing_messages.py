@@ -86,3 +86,9 @@ def test_half_of_the_settings_of_text_messages_is_refused(missing: str) -> None:
 def test_a_mail_server_without_a_sender_is_refused() -> None:
     with pytest.raises(ValueError, match="sender of mail"):
         email_of(from_environment({"STAMPEDE_SMTP_URL": SMTP["STAMPEDE_SMTP_URL"]}), CLOCK)
+
+
+def test_no_key_or_password_of_a_carrier_is_shown() -> None:
+    settings = from_environment(SMS | SMTP | {"STAMPEDE_SMS_SECRET": "sms-secret"})
+    assert "sms-secret" not in repr(settings)
+    assert "kim:pw" not in repr(settings)
