@@ -66,6 +66,8 @@ class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order
     coupon_ids: tuple[str, ...] = ()
     ship_to: Address | None = None
     hold_ms: int = 900_000
+    sealed_ship_to: bytes = b""
+    """The address, checked and then sealed at the edge with the buyer's own key, instead of ``ship_to``."""
 
 
 class ReadOrder(msgspec.Struct, frozen=True, kw_only=True, tag="order.read"):
@@ -127,6 +129,8 @@ class OrderPlaced(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="orde
     ship_to: Address | None = None
     limit: int = 0
     """So many of an article the sale allowed one buyer when this was decided; 0: any number."""
+    sealed_ship_to: bytes = b""
+    """Where it goes, for whoever holds the buyer's key (``actors.storage.user_keys``); nobody, when that was destroyed."""
 
 
 class OrderStarted(msgspec.Struct, frozen=True, kw_only=True, tag="order.started", omit_defaults=True):

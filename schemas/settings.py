@@ -93,6 +93,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The ``.p8`` file's text."""
     apple_url: str = "https://appleid.apple.com"
 
+    retain_export_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 7
+    """A copy of somebody's data can be fetched for so long, then it is deleted."""
+    retain_regret_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 7
+    """Who asked to be forgotten stays by logging in within so many days."""
+    retain_message_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
+    """Messages of the development outbox are deleted after so many days."""
     # second factors
     issuer: str = "Stampede"
     """What authenticator apps and passkeys call this shop."""

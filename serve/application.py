@@ -29,10 +29,13 @@ from serve.hot.lane import whole
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
+from serve.permissions import check_declared
+from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, carts, codes, factor_logins, factors, orders, sessions, third_party, tickets
+from serve.shop import accounts, addresses, carts, codes, factor_logins, factors, orders, privacy, sessions, third_party, tickets
+from serve.staff import lookups, merchant, people, roles, trail
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -56,6 +59,13 @@ HANDLERS: Final = (
     *codes.HANDLERS,
     *factors.HANDLERS,
     *factor_logins.HANDLERS,
+    *addresses.HANDLERS,
+    *privacy.HANDLERS,
+    *roles.HANDLERS,
+    *people.HANDLERS,
+    *trail.HANDLERS,
+    *lookups.HANDLERS,
+    *merchant.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
@@ -74,6 +84,8 @@ class Application:
         self.browsing = Browsing(services, self.desk.sold_out)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
+        check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
+        self.privacy_work = PrivacyWork(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
@@ -93,7 +105,7 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.news.keep_listening()):
+        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), desk.news.keep_listening()):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:

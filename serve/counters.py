@@ -21,6 +21,7 @@ class HttpCounters:
         self.messages: Counter[tuple[str, str]] = Counter()
         self.events_accepted = self.events_too_old = self.events_without_consent = 0
         self.events_refused: Counter[str] = Counter()
+        self.staff_refused: Counter[str] = Counter()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """One request was answered."""
@@ -52,6 +53,8 @@ class HttpCounters:
             f'stampede_messages_total{{channel="{channel}",outcome="{outcome}"}} {count}'
             for (channel, outcome), count in sorted(self.messages.items())
         ]
+        lines.append("# TYPE stampede_http_staff_refused_total counter")
+        lines += [f'stampede_http_staff_refused_total{{operation="{name}"}} {count}' for name, count in sorted(self.staff_refused.items())]
         return "\n".join(lines) + "\n"
 
     def _histogram(self, route: str) -> list[str]:

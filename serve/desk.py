@@ -4,13 +4,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.domain.kinds import READS
+from actors.storage.addresses import Addresses
 from actors.storage.catalogue import Catalogue
+from actors.storage.desk_reads import DeskReads
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.identities import Identities
 from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
 from actors.storage.outgoing_messages import OutgoingMessages
 from actors.storage.passkeys import Passkeys
+from actors.storage.privacy import Privacy
+from actors.storage.staff import Staff
+from actors.storage.staff_actions import StaffActions
+from actors.storage.user_keys import UserKeys
 from actors.storage.users import Users
 from schemas.envelope import Answer
 from serve.authentication import Authentication
@@ -67,6 +73,12 @@ class Desk:
         self.codes = Codes(self)
         limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
         self.spool = Spool(self.settings.events_spool_path, limits)
+        self.roles = Staff(services.pool)
+        self.staff_actions = StaffActions(services.pool)
+        self.privacy = Privacy(services.pool, services.sealer)
+        self.lookups = DeskReads(services.pool)
+        self.addresses = Addresses(services.pool, services.sealer)
+        self.user_keys = UserKeys(services.pool, services.sealer, services.random_bytes)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}
         self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)

@@ -14,11 +14,13 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.openapi import OpenAPIConfig
 
 from actors.domain.entity import Refused
+from actors.domain.staff import Actor, allows
 from actors.domain.token import AccessToken
 from schemas.ids import derived_id
 from serve import strict_json
 from serve.answers import NO_STORE, Reply
 from serve.desk import Desk
+from serve.permissions import ACTOR, guard
 from serve.requests import Receive, Refusal, check_json_type, read_body
 from serve.requests import Request as Head
 
@@ -65,6 +67,17 @@ class ShopRequest(Request[Any, Any, Any]):
             raise Refusal(token.code)
         return token
 
+    def actor(self) -> Actor:
+        """Who of the staff asks, by the roles in the table. Only for operations that take a permission of the staff."""
+        actor = self.scope.get(ACTOR)
+        assert isinstance(actor, Actor), "the operation takes no permission of the staff"
+        return actor
+
+    def permitted(self, permission: str) -> bool:
+        """Whether who asks may do something more than the operation itself takes."""
+        actor = self.scope.get(ACTOR)
+        return isinstance(actor, Actor) and allows(actor.roles, permission)
+
     def command(self, user_id: str, operation: str) -> tuple[bytes, bytes]:
         """(id, digest) of what a user asks under an Idempotency-Key: the same for a repeat, another digest for another body."""
         key = self.head.idempotency_key()
@@ -92,6 +105,7 @@ class Framework:
         self.app = Litestar(
             route_handlers=list(handlers),
             request_class=ShopRequest,
+            guards=[guard],
             exception_handlers={Exception: _keep_failure, HTTPException: _keep_failure, Refusal: _keep_failure},
             # Its document would come with pages that load from elsewhere: ours is made of it and served by ourselves.
             openapi_config=None,

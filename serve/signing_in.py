@@ -9,7 +9,7 @@ import hmac
 from typing import Final
 
 from actors.domain import token as tokens
-from actors.domain.token import AccessToken, RefreshToken, Role
+from actors.domain.token import AccessToken, RefreshToken
 from actors.storage.users import Account
 from schemas.http.accounts import Tokens
 from schemas.identity import ProvenIdentity
@@ -75,6 +75,8 @@ async def session_opened(
         raise Refusal("account_disabled")
     if not stepped_up_at_ms:
         await check_second_factor(request, account.user_id, key, guest_token, cookie=cookie, proven_by=proven_by)
+    # Whoever asked to be forgotten and logs in again has thought better of it.
+    await desk.privacy.cancel_erasure(account.user_id)
     command_id = derived_id(account.user_id, "login", key)
     session_id = id_of("ses", command_id)
     first = RefreshToken(user_id=account.user_id, session_id=session_id, secret=_first_secret(desk, session_id, key))
@@ -107,7 +109,7 @@ async def tokens_of(
 ) -> Tokens:
     """Tokens of a session: in the answer, or as cookies that no script reads."""
     desk = request.desk
-    access_token = access_token_of(desk, user_id, granted, stepped_up_at_ms=stepped_up_at_ms)
+    access_token = access_token_of(desk, user_id, granted, await desk.roles.of(user_id), stepped_up_at_ms=stepped_up_at_ms)
     refresh_token = tokens.refresh_token_text(refresh)
     if cookie:
         desk.cookies.give(request.head, access_token, refresh_token)
@@ -120,13 +122,13 @@ async def tokens_of(
     )
 
 
-def access_token_of(desk: Desk, user_id: str, granted: SessionGranted, *, stepped_up_at_ms: int = 0) -> str:
-    """A fresh access token of a session."""
+def access_token_of(desk: Desk, user_id: str, granted: SessionGranted, roles: int, *, stepped_up_at_ms: int = 0) -> str:
+    """A fresh access token of a session. ``roles``: ``await desk.roles.of(user_id)``, as the table says now."""
     token = AccessToken(
         user_id=user_id,
         session_id=granted.session_id,
         generation=granted.generation,
-        roles=int(Role.CUSTOMER),
+        roles=roles,
         expires_at_ms=desk.clock.now_ms() + desk.settings.access_token_s * 1000,
         stepped_up_at_ms=stepped_up_at_ms,
     )

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.storage.addresses import move_addresses
 from actors.storage.connect import known
 from actors.storage.identities import Identities
 from schemas.identity import ProvenIdentity
@@ -87,6 +88,7 @@ class Users:
                 if states.get(survivor) != "active" or states.get(gone) != "active":
                     return False
                 await connection.execute(MOVE_IDENTITIES, gone, survivor)
+                await move_addresses(connection, gone, survivor)
                 await connection.execute(MOVE_MERGED, gone, survivor)
                 await connection.execute(CLOSE_MERGED, gone, survivor)
                 return True

@@ -31,6 +31,20 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Write waiting events into the lake and delete days that are too old, as it happens by itself every minute.",
         "将待处理事件写入数据湖并删除过期日期(系统每分钟也会自动执行)。",
     ),
+    "staff": ("Staff: who has which role.", "员工:角色管理。"),
+    "staff_grant": ("Give a role; the first administrator is made so.", "授予角色;首位管理员由此产生。"),
+    "staff_revoke": ("Take a role away, and end the user's sessions.", "收回角色,并结束该用户的会话。"),
+    "staff_merchant": ("Make a merchant, and give it products.", "新建商家,并划归商品。"),
+    "o_title": ("Its name in English.", "英文名称。"),
+    "o_title_zh": ("Its name in Chinese.", "中文名称。"),
+    "o_product": ("A product that is its own; may be repeated.", "归属该商家的商品,可重复。"),
+    "staff_list": ("Show all roles.", "显示全部角色。"),
+    "privacy": ("Personal data: what is due to be erased.", "个人数据:到期清除。"),
+    "privacy_run": (
+        "Erase who and what is due, and seal old fields with the newest key.",
+        "清除到期的账号与数据,并用最新密钥重新加密旧字段。",
+    ),
+    "o_merchant": ("Whose goods and orders a merchant's are.", "商家角色所属的商家。"),
     "o_keep_days": ("Keep records younger than this many days in the table; at least 7.", "数据表中保留最近若干天的记录,至少 7 天。"),
     "o_json": ("Print JSON.", "以 JSON 输出。"),
     "o_shop": ("demo (real data), small (synthetic) or none.", "demo(真实数据)、small(合成数据)或 none。"),
@@ -152,7 +166,31 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "  {count} shards keep records of entities without a snapshot that covers them",
         "  {count} 个分片尚有未被实体快照覆盖的记录",
     ),
+    "granted": ("{user} is {role} from the next login on.", "{user} 已获得角色 {role},下次登录起生效。"),
+    "revoked": ("{user} is no longer {role}; all sessions were ended.", "{user} 不再拥有角色 {role};其会话已全部结束。"),
+    "revoked_at_rest": (
+        "{user} is no longer {role}. No copy runs: there was no session to end.",
+        "{user} 不再拥有角色 {role}。当前无实例运行,无会话需结束。",
+    ),
+    "merchant_made": ("{merchant} is {title}; {count} products were made its own.", "{merchant}({title})已就绪;{count} 件商品划归该商家。"),
+    "no_roles": (
+        "Nobody has a role yet. Make an administrator: stampede staff grant USER administrator",
+        "尚无任何角色。请执行:stampede staff grant USER administrator",
+    ),
+    "privacy_done": (
+        "Erased {erased} people; deleted {exports} exports and {messages} messages; sealed {resealed} fields anew.",
+        "已清除 {erased} 个账号;删除 {exports} 份导出与 {messages} 条消息;重新加密 {resealed} 个字段。",
+    ),
     # errors, each with a way out
+    "role_unknown": ("There is no role {role}. These are: {roles}", "没有角色 {role}。可选:{roles}"),
+    "merchant_wrong": (
+        "{merchant} is no id of a merchant: it begins with mer_ and has letters, digits, _, . and -.",
+        "{merchant} 不是商家编号:须以 mer_ 开头,由字母、数字、_、. 与 - 组成。",
+    ),
+    "sessions_not_ended": (
+        "The role is gone, but the sessions of {user} could not be ended ({code}): their tokens open no route of the staff any more.",
+        "角色已收回,但未能结束 {user} 的会话({code}):其令牌已无法访问员工接口。",
+    ),
     "journal_busy": (
         "Another upkeep is running. Look again with: stampede journal status",
         "另一维护正在执行。可执行 stampede journal status 查看。",

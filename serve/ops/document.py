@@ -53,6 +53,7 @@ _PATH_FORMS: Final[dict[str, str]] = {
 }
 _PATH_FORMS["provider"] = "^(wechat|qq|alipay|apple)$"
 _PATH_FORMS["identity_id"] = f"^idn{_FORM}"
+_PATH_FORMS.update({"user_id": f"^usr{_FORM}", "address_id": f"^adr{_FORM}", "export_id": f"^exp{_FORM}", "role": "^[a-z]{1,20}$"})
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
@@ -124,8 +125,10 @@ def _types_of(app: Litestar) -> list[Any]:
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             for field in (handler.parsed_data_field, handler.parsed_return_field):
-                if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, msgspec.Struct):
-                    types.append(field.annotation)
+                # A whole response says within which type its body is.
+                for part in () if field is None else (field, *field.inner_types):
+                    if isinstance(part.annotation, type) and issubclass(part.annotation, msgspec.Struct):
+                        types.append(part.annotation)
     return types
 
 
@@ -160,12 +163,10 @@ def _finish(operation: dict[str, Any]) -> None:
     if operation["operationId"] == "logIn":
         parameters.append(_DEVICE)
     operation["parameters"] = parameters
-    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
+    anybody: dict[str, list[dict[str, list[str]]]] = {"public": [], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}
+    operation["security"] = anybody.get(said.who, [{"bearer": []}])
+    operation["x-permission"] = said.who
     done = {status: response for status, response in operation["responses"].items() if status < "400"}
-    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}[
-        said.who
-    ]
-    done = {status: response for status, response in operation["responses"].items() if status < "300"}
     for response in done.values():
         response["description"] = "done"
         response.pop("headers", None)

@@ -244,7 +244,7 @@ async def _stepped_up(request: ShopRequest, token: AccessToken, proven: FactorPr
     alive = await desk.told("sessions", token.user_id, CheckSession(session_id=token.session_id))
     assert isinstance(alive, SessionAlive)
     granted = SessionGranted(session_id=token.session_id, generation=alive.generation, expires_at_ms=0)
-    text = access_token_of(desk, token.user_id, granted, stepped_up_at_ms=proven.at_ms)
+    text = access_token_of(desk, token.user_id, granted, await desk.roles.of(token.user_id), stepped_up_at_ms=proven.at_ms)
     cookie = b"authorization" not in request.head.headers
     if cookie:
         desk.cookies.give_access(request.head, text)

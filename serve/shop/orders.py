@@ -18,7 +18,7 @@ from serve.cursors import cursor_of, parts_of
 from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
-from serve.shop.ship_to import address_of
+from serve.shop.ship_to import goes_to
 from serve.step_up import require_step_up
 
 WAIT_MS: Final = 500
@@ -87,7 +87,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     command_id, digest = request.command(user_id, "checkout")
     if not desk.user_rate.take(user_id):
         raise Refusal("rate_limited")
-    ship_to = address_of(data.ship_to)
+    ship_to = await goes_to(desk, user_id, data.ship_to, data.address_id)
     if is_large(desk, data.expected_total):
         await require_step_up(request)
     cart = await desk.told("cart", user_id, ReadCart())
@@ -101,7 +101,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         ticket_expires_ms=desk.clock.now_ms() + CART_ORDERED_MS,
         expected_total=data.expected_total,
         coupon_ids=data.coupon_ids,
-        ship_to=ship_to,
+        sealed_ship_to=await desk.user_keys.seal_address(user_id, ship_to),
         hold_ms=desk.settings.hold_ms,
     )
     answer = await desk.ask("order", user_id, command, command_id=command_id, digest=digest)

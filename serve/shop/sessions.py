@@ -44,7 +44,7 @@ async def refresh_session(request: ShopRequest, data: JSONBody[RefreshSession]) 
 async def list_sessions(request: ShopRequest) -> OpenSessions:
     """All open sessions of the user."""
     token = request.customer()
-    found = await _sessions_of(request.desk, token.user_id)
+    found = await sessions_of(request.desk, token.user_id)
     return OpenSessions(
         sessions=tuple(
             OpenSession(
@@ -60,7 +60,8 @@ async def list_sessions(request: ShopRequest) -> OpenSessions:
     )
 
 
-async def _sessions_of(desk: Desk, user_id: str) -> SessionList:
+async def sessions_of(desk: Desk, user_id: str) -> SessionList:
+    """The open sessions of a user."""
     found = await desk.told("sessions", user_id, ListSessions())
     assert isinstance(found, SessionList)
     return found
@@ -68,7 +69,7 @@ async def _sessions_of(desk: Desk, user_id: str) -> SessionList:
 
 async def end_sessions(desk: Desk, user_id: str, *, keep: str = "") -> None:
     """End every session of a user but ``keep``, on every replica at once."""
-    found = await _sessions_of(desk, user_id)
+    found = await sessions_of(desk, user_id)
     await desk.told("sessions", user_id, RevokeAll(except_session_id=keep), digest=b"revoke")
     desk.revocations.end([view.session_id for view in found.sessions if view.session_id != keep])
 

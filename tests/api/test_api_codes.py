@@ -205,7 +205,7 @@ async def test_f59_of_fifty_parallel_guesses_over_http_five_are_counted_and_the_
 ) -> None:
     monkeypatch.setattr(serve.application, "HANDLERS", (*serve.application.HANDLERS, guess, guess_naively))
     for name in ("guess", "guessNaively"):
-        monkeypatch.setitem(SAID, name, Said("Guess", "猜", "accounts"))
+        monkeypatch.setitem(SAID, name, Said("Guess", "猜", "accounts", "public"))
     async with running_shop(database_url) as shop:
         to = email()
         challenge_id = (await send(shop, "email", to)).json["challenge_id"]
