@@ -21,18 +21,18 @@ from serve import live_cart
 from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
-from serve.hooks import stripe
+from serve.hooks import apple, stripe
 from serve.hot import events
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
 from serve.live_cart import LiveCarts
-from serve.ops import health
+from serve.ops import health, outbox
 from serve.ops.document import Documents
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, carts, orders, sessions, tickets
+from serve.shop import accounts, carts, codes, factor_logins, factors, orders, sessions, third_party, tickets
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -45,8 +45,20 @@ PRODUCTS: Final = "/v1/products/"
 EMPTY: Final = "/bench/empty"
 
 HANDLERS: Final = (
-    *accounts.HANDLERS, *sessions.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
-)  # fmt: skip
+    *accounts.HANDLERS,
+    *sessions.HANDLERS,
+    *carts.HANDLERS,
+    *orders.HANDLERS,
+    *tickets.HANDLERS,
+    *stripe.HANDLERS,
+    *third_party.HANDLERS,
+    *apple.HANDLERS,
+    *codes.HANDLERS,
+    *factors.HANDLERS,
+    *factor_logins.HANDLERS,
+    *health.HANDLERS,
+    *outbox.HANDLERS,
+)
 
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')
 _EMPTY: Final = json_reply(200, b"{}")
@@ -63,7 +75,8 @@ class Application:
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
-        self.documents = Documents(self.framework.app, HANDLERS, bench=services.settings.bench)
+        settings = services.settings
+        self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
         rate = services.settings.rate_address_per_s
         self._address_rate = Rate(services.clock.monotonic_ms, rate, rate * 2)
         self._in_flight_max = services.settings.in_flight_max
@@ -93,6 +106,7 @@ class Application:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.desk.spool.close()
+        await self.desk.codes.close()
 
     def drain(self) -> None:
         """End what would go on for ever: streams. Their clients open them anew, elsewhere."""

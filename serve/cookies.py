@@ -74,6 +74,10 @@ class Cookies:
             f"{self._refresh}={refresh_token}; Path={REFRESH_PATH}; Max-Age={self._refresh_s}{self._marks}".encode(),
         )
 
+    def give_access(self, request: Request, access_token: str) -> None:
+        """Send another access token for the same session."""
+        request.cookies = (f"{self._access}={access_token}; Path=/; Max-Age={self._access_s}{self._marks}".encode(),)
+
     def take_back(self, request: Request) -> None:
         """Tell the browser to forget them."""
         request.cookies = (

@@ -9,6 +9,7 @@ import redis.asyncio as redis_client
 import structlog
 from ray import serve as ray_serve
 
+from actors.adapters.oauth.offered import Logins, logins_of
 from actors.client.client import Client
 from actors.domain.signing import SigningKeys
 from actors.runtime.assembly import gateway_of, meet_cluster
@@ -30,6 +31,7 @@ from schemas.settings import Settings
 from serve.application import Application, build
 from serve.listener import DirectListener
 from serve.listening_socket import shared_socket
+from serve.senders import email_of, sms_of
 from serve.services import Services
 
 log = structlog.get_logger("stampede.serve")
@@ -53,6 +55,7 @@ class _Storefront:
         self._pool: Any = None
         self._probe: Probe | None = None
         self._redis: Any = None
+        self._logins = Logins()
         self._clock = DatabaseClock()
         self._syncing: asyncio.Task[None] | None = None
 
@@ -77,6 +80,7 @@ class _Storefront:
         cluster = await meet_cluster(settings, self._clock)
         self._pool = await open_pool(settings.database_url, size=8)
         self._probe = Probe(settings.database_url)
+        self._logins = logins_of(settings)
         sealer = Sealer(keys_of(settings))
         async with self._pool.acquire() as connection:
             await sealer.check(connection)
@@ -97,7 +101,10 @@ class _Storefront:
             token_keys=SigningKeys(current=1, keys={1: cluster.token_key}),
             ticket_keys=SigningKeys(current=1, keys={1: cluster.ticket_key}),
             sealer=sealer,
+            logins=self._logins,
             redis=self._redis,
+            sms=sms_of(settings, self._clock),
+            email=email_of(settings, self._clock),
             host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag, partial(journal_metrics, self._pool)).text,
         )
 
@@ -130,6 +137,7 @@ class _Storefront:
             await self._app.stop()
         if self._keeper is not None:
             self._keeper.close()
+        await self._logins.close()
         if self._redis is not None:
             await self._redis.aclose()
         if self._probe is not None:

@@ -7,12 +7,17 @@ from actors.domain.kinds import READS
 from actors.storage.catalogue import Catalogue
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.identities import Identities
+from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
+from actors.storage.outgoing_messages import OutgoingMessages
+from actors.storage.passkeys import Passkeys
 from actors.storage.users import Users
 from schemas.envelope import Answer
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
+from serve.codes import Codes
 from serve.cookies import Cookies
+from serve.login_pages import LoginPages
 from serve.news import News
 from serve.passwords import Passwords
 from serve.rates import Rate
@@ -53,10 +58,15 @@ class Desk:
         self.sealer = services.sealer
         self.identities = Identities(services.pool, services.sealer)
         self.users = Users(services.pool, self.identities)
+        self.oauth_flows = OAuthFlows(services.pool)
+        self.login_pages = LoginPages(services.settings)
+        self.passkeys = Passkeys(services.pool)
         self.orders = Orders(services.pool)
         self.catalogue = Catalogue(services.pool)
         limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
         self.spool = Spool(self.settings.events_spool_path, limits)
+        self.outgoing = OutgoingMessages(services.pool)
+        self.codes = Codes(self)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}
         self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)

@@ -14,10 +14,12 @@ from actors.storage.users import Account
 from schemas.http.accounts import Tokens
 from schemas.identity import ProvenIdentity
 from schemas.ids import base32, derived_id
-from schemas.sessions import Login, SessionGranted
+from schemas.sessions import ListSessions, Login, SessionGranted
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_owner
 from serve.requests import Refusal
+from serve.second_factor import check_second_factor
 from serve.shop.guests import guest_key, merge_guest
 
 DEVICE_MAX: Final = 200
@@ -45,7 +47,7 @@ async def signed_in(
         account = await account_of(desk, proven)
     if account is None:
         raise Refusal("account_disabled")
-    return await session_opened(request, account, key, guest_token, cookie=cookie)
+    return await session_opened(request, account, key, guest_token, cookie=cookie, proven_by=proven.kind)
 
 
 async def account_of(desk: Desk, proven: ProvenIdentity) -> Account | None:
@@ -55,12 +57,24 @@ async def account_of(desk: Desk, proven: ProvenIdentity) -> Account | None:
 
 
 async def session_opened(
-    request: ShopRequest, account: Account, key: bytes, guest_token: str | None = None, *, cookie: bool = False
+    request: ShopRequest,
+    account: Account,
+    key: bytes,
+    guest_token: str | None = None,
+    *,
+    cookie: bool = False,
+    proven_by: str = "",
+    stepped_up_at_ms: int = 0,
 ) -> Tokens:
-    """Open a session of an account; the guest's cart comes along. Refusal ``account_disabled``."""
+    """Open a session of an account; the guest's cart comes along. Refusal ``account_disabled``, ``second_factor_required``.
+
+    proven_by: the kind of identity that was proven by itself. stepped_up_at_ms: when a second factor was; 0: not yet.
+    """
     desk = request.desk
     if account.status != "active":
         raise Refusal("account_disabled")
+    if not stepped_up_at_ms:
+        await check_second_factor(request, account.user_id, key, guest_token, cookie=cookie, proven_by=proven_by)
     command_id = derived_id(account.user_id, "login", key)
     session_id = id_of("ses", command_id)
     first = RefreshToken(user_id=account.user_id, session_id=session_id, secret=_first_secret(desk, session_id, key))
@@ -68,10 +82,13 @@ async def session_opened(
     # Not the body: a quick hash of a password is not written down anywhere.
     digest = hashlib.blake2b(account.user_id.encode() + b"\n" + (guest_token or "").encode(), digest_size=16).digest()
     login = Login(session_id=session_id, refresh_hash=tokens.refresh_hash(first), device=device)
+    before = await desk.told("sessions", account.user_id, ListSessions())
     granted = await desk.told("sessions", account.user_id, login, command_id=command_id, digest=digest)
+    if before.sessions and not any(view.device == device or view.session_id == session_id for view in before.sessions):
+        await tell_owner(request, account.user_id, "new_device", device=device or "?")
     if guest_token is not None:
         await merge_guest(desk, account.user_id, guest_key(guest_token))
-    return await tokens_of(request, account.user_id, granted, first, cookie=cookie)
+    return await tokens_of(request, account.user_id, granted, first, cookie=cookie, stepped_up_at_ms=stepped_up_at_ms)
 
 
 def _first_secret(desk: Desk, session_id: str, key: bytes) -> bytes:
@@ -79,10 +96,18 @@ def _first_secret(desk: Desk, session_id: str, key: bytes) -> bytes:
     return hmac.digest(keys.keys[keys.current], _LOGIN + session_id.encode() + b"\0" + key, "sha256")
 
 
-async def tokens_of(request: ShopRequest, user_id: str, granted: SessionGranted, refresh: RefreshToken, *, cookie: bool = False) -> Tokens:
+async def tokens_of(
+    request: ShopRequest,
+    user_id: str,
+    granted: SessionGranted,
+    refresh: RefreshToken,
+    *,
+    cookie: bool = False,
+    stepped_up_at_ms: int = 0,
+) -> Tokens:
     """Tokens of a session: in the answer, or as cookies that no script reads."""
     desk = request.desk
-    access_token = access_token_of(desk, user_id, granted)
+    access_token = access_token_of(desk, user_id, granted, stepped_up_at_ms=stepped_up_at_ms)
     refresh_token = tokens.refresh_token_text(refresh)
     if cookie:
         desk.cookies.give(request.head, access_token, refresh_token)

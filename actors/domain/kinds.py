@@ -11,15 +11,29 @@ import msgspec
 
 from actors.domain.admission import AdmissionKind
 from actors.domain.cart import CartKind
+from actors.domain.codes import CodesKind
 from actors.domain.entity import Kind, Refused
+from actors.domain.factors import FactorsKind
 from actors.domain.order import OrderKind
 from actors.domain.quota import QuotaKind
 from actors.domain.sessions import SessionsKind
+from actors.domain.sms_budget import SmsBudgetKind
 from actors.domain.stock import StockKind
 from schemas import gateway
 
 KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind for kind in (StockKind(), OrderKind(), CartKind(), SessionsKind(), QuotaKind(), AdmissionKind())
+    kind.name: kind
+    for kind in (
+        StockKind(),
+        OrderKind(),
+        CartKind(),
+        SessionsKind(),
+        QuotaKind(),
+        AdmissionKind(),
+        CodesKind(),
+        SmsBudgetKind(),
+        FactorsKind(),
+    )
 }
 
 READS: Final = frozenset(command for kind in KINDS.values() for command in kind.reads)

@@ -7,7 +7,7 @@ import msgspec
 
 from actors.storage.connect import known
 from actors.storage.sealing import PLAIN, Sealer
-from schemas.identity import ProvenIdentity
+from schemas.identity import IdentityKind, ProvenIdentity
 from schemas.ids import base32
 
 IDENTITIES_MAX: Final = 20
@@ -18,11 +18,13 @@ INSERT INTO identity (identity_id, user_id, kind, lookup, union_lookup, sealed, 
 ON CONFLICT (kind, lookup) DO NOTHING RETURNING identity_id"""
 BY_LOOKUP: Final = "SELECT user_id FROM identity WHERE kind = $1 AND lookup = $2"
 BY_UNION: Final = "SELECT DISTINCT user_id FROM identity WHERE kind = $1 AND union_lookup = $2"
+LEARN_UNION: Final = "UPDATE identity SET union_lookup = $3 WHERE kind = $1 AND lookup = $2 AND union_lookup IS NULL"
 OF_USER: Final = """
-SELECT identity_id, user_id, kind, sealed, sealed_name, added_at FROM identity WHERE user_id = $1 ORDER BY added_at, identity_id"""
+SELECT identity_id, user_id, kind, union_lookup, sealed, sealed_name, added_at
+FROM identity WHERE user_id = $1 ORDER BY added_at, identity_id"""
 LOCK_ACCOUNT: Final = "SELECT status, password_hash IS NOT NULL AS has_password FROM account WHERE user_id = $1 FOR UPDATE"
 COUNT: Final = "SELECT count(*) FROM identity WHERE user_id = $1"
-REMOVE: Final = "DELETE FROM identity WHERE user_id = $1 AND identity_id = $2"
+REMOVE: Final = "DELETE FROM identity WHERE user_id = $1 AND identity_id = ANY($2::text[])"
 OLD: Final = """
 SELECT identity_id, user_id, kind, lookup, sealed, sealed_name FROM identity
 WHERE substr(sealed, 1, 2) <> $1 OR substr(coalesce(sealed_name, $1), 1, 2) <> $1 ORDER BY identity_id LIMIT 1000"""
@@ -38,7 +40,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     identity_id: str
     user_id: str
-    kind: str
+    kind: IdentityKind
     subject: str
     name: str
     added_at_ms: int
@@ -96,19 +98,30 @@ class Identities:
         found = await connection.fetchval(INSERT, identity_id, user_id, proven.kind, lookup, union, sealed, name)
         return found is not None
 
+    async def learn_union(self, proven: ProvenIdentity) -> None:
+        """Remember a third party's name for all apps, which it does not say every time."""
+        if proven.union_subject:
+            union = self._sealer.lookup(_UNION + proven.kind, proven.union_subject)
+            await known(self._pool.execute(LEARN_UNION, proven.kind, self.lookup(proven), union))
+
     async def remove(self, user_id: str, identity_id: str) -> str:
-        """Take it away. Answers "", ``identity_unknown``, or ``last_identity`` when nothing to log in by would be left."""
+        """Take it away. Answers "", ``identity_unknown``, or ``last_identity`` when nothing to log in by would be left.
+
+        The same person's names in a third party's other apps go with it: the one that stayed would open the account to all of them.
+        """
 
         async def within() -> str:
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchrow(LOCK_ACCOUNT, user_id) is None:
                     return "identity_unknown"
                 rows = await connection.fetch(OF_USER, user_id)
-                if identity_id not in {row["identity_id"] for row in rows}:
+                chosen = next((row for row in rows if row["identity_id"] == identity_id), None)
+                if chosen is None:
                     return "identity_unknown"
-                if len(rows) == 1:
+                gone = [row["identity_id"] for row in rows if row is chosen or _same_person(row, chosen)]
+                if len(rows) == len(gone):
                     return "last_identity"
-                await connection.execute(REMOVE, user_id, identity_id)
+                await connection.execute(REMOVE, user_id, gone)
                 return ""
 
         return await known(within())
@@ -131,6 +144,11 @@ class Identities:
             name=self._sealer.open(_NAME, identity_id, name) if name is not None else "",
             added_at_ms=round(row["added_at"].timestamp() * 1000),
         )
+
+
+def _same_person(row: Any, other: Any) -> bool:
+    """True for two names that a third party gives one person in two apps."""
+    return row["union_lookup"] is not None and (row["kind"], row["union_lookup"]) == (other["kind"], other["union_lookup"])
 
 
 async def reseal_identities(connection: Any, sealer: Sealer) -> int:

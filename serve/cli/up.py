@@ -100,6 +100,7 @@ def _start(settings: Settings, stack: contextlib.ExitStack, console: Console, st
     steps: list[Callable[[Settings], Settings]] = [
         lambda current: _take_directory(current, stack, ray),
         lambda current: _check_ports(current),
+        lambda current: _check_logins(current),
         lambda current: _servers(current, stack, tell),
         lambda current: asyncio.run(_prepare_database(current, tell)),
         lambda current: _simulator(current, stack, tell),
@@ -141,6 +142,17 @@ def _check_ports(settings: Settings) -> Settings:
                 probe.bind((settings.host, port))
             except OSError as error:
                 raise CannotStart(say("up_port_taken", port=port, host=settings.host, reason=error.strerror, name=name)) from error
+    return settings
+
+
+def _check_logins(settings: Settings) -> Settings:
+    """Keys of third parties that cannot be read, or are there by half, end the start here and not in every replica."""
+    from actors.adapters.oauth.offered import logins_of
+
+    try:
+        logins_of(settings)
+    except ValueError as error:
+        raise CannotStart(say("setting_wrong", reason=error)) from error
     return settings
 
 

@@ -14,6 +14,7 @@ from litestar.routes import HTTPRoute
 from schemas.problems import PROBLEMS, Problem
 from serve.answers import JSON_TYPE, Header, Reply
 from serve.framework import document
+from serve.login_pages import TRY_PAGE
 from serve.ops.operations import BENCH, HOT, SAID, Hot
 
 REF: Final = "#/components/schemas/{name}"
@@ -38,10 +39,20 @@ _GUEST: Final[dict[str, Any]] = {
     "description": "of a guest, instead of Authorization",
     "schema": {"type": "string", "pattern": "^gst_[0-9a-z]{20}$"},
 }
+_DEVICE: Final[dict[str, Any]] = {
+    "name": "Device-Token",
+    "in": "header",
+    "required": False,
+    "description": "of a device that was trusted when a second factor was proven; it is not asked for one",
+    "schema": {"type": "string", "maxLength": 512},
+}
 _FORM: Final = "_[A-Za-z0-9_.-]{1,58}$"
 _PATH_FORMS: Final[dict[str, str]] = {
-    f"{name}_id": f"^{prefix}{_FORM}" for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"))
+    f"{name}_id": f"^{prefix}{_FORM}"
+    for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"), ("factor", "fac"))
 }
+_PATH_FORMS["provider"] = "^(wechat|qq|alipay|apple)$"
+_PATH_FORMS["identity_id"] = f"^idn{_FORM}"
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
@@ -49,30 +60,30 @@ _PROBLEM: Final[dict[str, Any]] = {
 }
 
 
-class Documents:
-    """Both, made once."""
+_CACHED: Final[Header] = (b"cache-control", b"public, max-age=60")
 
-    def __init__(self, app: Litestar, handlers: Sequence[Any], *, bench: bool) -> None:
+
+class Documents:
+    """Both, made once. login_page: also a page to try third-party logins with, for shops that have none of their own."""
+
+    def __init__(self, app: Litestar, handlers: Sequence[Any], *, bench: bool, login_page: bool = False) -> None:
         text = msgspec.json.encode(openapi(app, handlers, bench=bench))
-        page = files("serve.ops").joinpath("docs.html").read_bytes()
-        cached: Header = (b"cache-control", b"public, max-age=60")
         self._replies = {
-            "/openapi.json": Reply(200, text, (JSON_TYPE, (b"content-length", b"%d" % len(text)), cached)),
-            "/docs": Reply(
-                200,
-                page,
-                (
-                    (b"content-type", b"text/html; charset=utf-8"),
-                    (b"content-length", b"%d" % len(page)),
-                    (b"content-security-policy", _policy(page)),
-                    cached,
-                ),
-            ),
+            "/openapi.json": Reply(200, text, (JSON_TYPE, (b"content-length", b"%d" % len(text)), _CACHED)),
+            "/docs": _page("docs.html"),
         }
+        if login_page:
+            self._replies[TRY_PAGE] = _page("login.html")
 
     def get(self, path: str) -> Reply | None:
         """The document at a path."""
         return self._replies.get(path)
+
+
+def _page(name: str) -> Reply:
+    page = files("serve.ops").joinpath(name).read_bytes()
+    kind: Header = (b"content-type", b"text/html; charset=utf-8")
+    return Reply(200, page, (kind, (b"content-length", b"%d" % len(page)), (b"content-security-policy", _policy(page)), _CACHED))
 
 
 def _policy(page: bytes) -> bytes:
@@ -146,11 +157,13 @@ def _finish(operation: dict[str, Any]) -> None:
         parameters.append(_KEY)
     if said.who == "cart":
         parameters.append(_GUEST)
+    if operation["operationId"] == "logIn":
+        parameters.append(_DEVICE)
     operation["parameters"] = parameters
     operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}[
         said.who
     ]
-    done = {status: response for status, response in operation["responses"].items() if status < "300"}
+    done = {status: response for status, response in operation["responses"].items() if status < "400"}
     for response in done.values():
         response["description"] = "done"
         response.pop("headers", None)

@@ -203,9 +203,14 @@ async def test_f67_what_is_somebody_elses_is_not_there(shop) -> None:
     assert (await shop.ask("GET", "/v1/cart", token=owner)).status == 200
 
 
+CODE = {"email": "a@example.com", "challenge_id": "chl_" + "0" * 20, "code": "000000"}
 CUSTOMERS = [
-    ("GET", "/v1/cart/events", None),
-    ("GET", "/v1/sessions", None), ("DELETE", "/v1/sessions", None), ("DELETE", "/v1/sessions/current", None), ("GET", "/v1/cart", None),
+    ("PUT", "/v1/me/password", {"password": "correct horse battery"}),
+    ("POST", "/v1/me/identities", CODE),
+    ("POST", "/v1/me/merge", CODE),
+    ("GET", "/v1/me", None), ("GET", "/v1/cart/events", None), ("GET", "/v1/sessions", None), ("DELETE", "/v1/sessions", None),
+    ("DELETE", "/v1/sessions/current", None), ("GET", "/v1/cart", None),
+    ("GET", "/v1/me/identities", None), ("DELETE", "/v1/me/identities/idn_1", None),
     ("DELETE", "/v1/cart/lines/sku_1", None), ("POST", "/v1/cart/merge", {"guest_token": "gst_" + "0" * 20}),
     ("POST", "/v1/checkout", {"ship_to": SHIP_TO}), ("GET", "/v1/orders", None), ("GET", "/v1/orders/ord_1", None),
     ("POST", "/v1/orders/ord_1/pay", None), ("POST", "/v1/orders/ord_1/cancel", None), ("POST", "/v1/flash-sales/sal_1/tickets", None),
@@ -237,6 +242,7 @@ async def test_every_route_that_needs_a_login_is_in_that_list(shop) -> None:
             path.replace("sku_1", "{sku_id}")
             .replace("ord_1", "{order_id}")
             .replace("sal_1", "{sale_id}")
+            .replace("idn_1", "{identity_id}")
             .replace("current", "{session_id}"),
         )
         for method, path, _ in CUSTOMERS
