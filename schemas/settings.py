@@ -190,16 +190,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data_path / Path(self.lake).expanduser()
 
     @property
-    def events_spool_path(self) -> Path:
-        """Where this node's replicas write events before they are landed."""
-        return self.data_path / "events" / "spool"
-
-    @property
     def outbox_on(self) -> bool:
         """Whether the development outbox stands."""
         if self.outbox is not None:
             return self.outbox
         return not self.sms_key_id and not self.smtp_url and self.host in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def events_spool_path(self) -> Path:
+        """Where this node's replicas write events before they are landed."""
+        return self.data_path / "events" / "spool"
 
     @property
     def stripe_webhook_secrets(self) -> tuple[str, ...]:

@@ -105,8 +105,8 @@ class Application:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.desk.spool.close()
         await self.desk.codes.close()
+        await self.desk.spool.close()
 
     def drain(self) -> None:
         """End what would go on for ever: streams. Their clients open them anew, elsewhere."""

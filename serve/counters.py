@@ -18,9 +18,9 @@ class HttpCounters:
         self.seconds: dict[str, float] = {}
         self.sold_out_local = 0
         self.webhooks_refused = 0
+        self.messages: Counter[tuple[str, str]] = Counter()
         self.events_accepted = self.events_too_old = self.events_without_consent = 0
         self.events_refused: Counter[str] = Counter()
-        self.messages: Counter[tuple[str, str]] = Counter()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """One request was answered."""

@@ -63,10 +63,10 @@ class Desk:
         self.passkeys = Passkeys(services.pool)
         self.orders = Orders(services.pool)
         self.catalogue = Catalogue(services.pool)
-        limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
-        self.spool = Spool(self.settings.events_spool_path, limits)
         self.outgoing = OutgoingMessages(services.pool)
         self.codes = Codes(self)
+        limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
+        self.spool = Spool(self.settings.events_spool_path, limits)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}
         self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)

@@ -160,10 +160,12 @@ def _finish(operation: dict[str, Any]) -> None:
     if operation["operationId"] == "logIn":
         parameters.append(_DEVICE)
     operation["parameters"] = parameters
+    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
+    done = {status: response for status, response in operation["responses"].items() if status < "400"}
     operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}[
         said.who
     ]
-    done = {status: response for status, response in operation["responses"].items() if status < "400"}
+    done = {status: response for status, response in operation["responses"].items() if status < "300"}
     for response in done.values():
         response["description"] = "done"
         response.pop("headers", None)
