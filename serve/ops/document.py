@@ -160,12 +160,10 @@ def _finish(operation: dict[str, Any]) -> None:
     if operation["operationId"] == "logIn":
         parameters.append(_DEVICE)
     operation["parameters"] = parameters
-    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
-    done = {status: response for status, response in operation["responses"].items() if status < "400"}
     operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}[
         said.who
     ]
-    done = {status: response for status, response in operation["responses"].items() if status < "300"}
+    done = {status: response for status, response in operation["responses"].items() if status < "400"}
     for response in done.values():
         response["description"] = "done"
         response.pop("headers", None)
