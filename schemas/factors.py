@@ -115,6 +115,12 @@ class RemoveFactor(msgspec.Struct, frozen=True, kw_only=True, tag="factor.remove
     factor_id: str
 
 
+class SetSms(msgspec.Struct, frozen=True, kw_only=True, tag="factor.set_sms"):
+    """Codes to one telephone count as a second factor. ``lookup``: the keyed fingerprint of its number; empty: of none any more."""
+
+    lookup: bytes
+
+
 class ForgetDevices(msgspec.Struct, frozen=True, kw_only=True, tag="factor.forget_devices"):
     """No device is trusted any more to log in without a second factor."""
 
@@ -223,6 +229,11 @@ class FactorRemoved(msgspec.Struct, frozen=True, kw_only=True, tag="factor.remov
     at_ms: int
 
 
+class SmsSet(msgspec.Struct, frozen=True, kw_only=True, tag="factor.sms_set"):
+    lookup: bytes
+    at_ms: int
+
+
 class DevicesForgotten(msgspec.Struct, frozen=True, kw_only=True, tag="factor.devices_forgotten"):
     at_ms: int
 
@@ -256,17 +267,22 @@ class PasskeyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FactorsView(msgspec.Struct, frozen=True, kw_only=True, tag="factor.view"):
-    """Everything of one user. ``generation`` rises when trusted devices are to be asked again."""
+    """Everything of one user. ``generation`` rises when trusted devices are to be asked again.
+
+    sms: the fingerprint of the number whose codes count.
+    """
 
     totp: tuple[TotpView, ...]
     passkeys: tuple[PasskeyView, ...]
     recovery_codes_left: int
     generation: int
+    sms: bytes = b""
 
     @property
     def methods(self) -> tuple[str, ...]:
         """By what the user can prove a second factor; empty when there is none."""
-        found = [name for name, there in (("totp", any(one.confirmed_at_ms for one in self.totp)), ("passkey", self.passkeys)) if there]
+        confirmed = any(one.confirmed_at_ms for one in self.totp)
+        found = [name for name, there in (("totp", confirmed), ("passkey", self.passkeys), ("sms", self.sms)) if there]
         return (*found, "recovery_code") if found and self.recovery_codes_left else tuple(found)
 
 

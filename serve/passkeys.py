@@ -34,7 +34,7 @@ from schemas.ids import base32, derived_id
 from schemas.settings import Settings
 from serve.desk import Desk
 from serve.requests import Refusal
-from serve.second_factor import factors_of
+from serve.sms_factor import factors_of
 
 log = structlog.get_logger("stampede.factors")
 

@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from actors.domain.signing import sign, verified
-from schemas.factors import FactorsView, ReadFactors, RemoveFactor
+from schemas.factors import RemoveFactor, SetSms
 from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
-from serve.sms_factor import phone_of
+from serve.sms_factor import factors_of, usable_methods
 
 TICKET_MS: Final = 5 * 60_000
 """Long enough to find the telephone, too short for a code to be sold on."""
@@ -50,19 +50,13 @@ _TICKETS: Final = msgspec.msgpack.Decoder(LoginTicket)
 _DEVICES: Final = msgspec.msgpack.Decoder(_Device)
 
 
-async def factors_of(desk: Desk, user_id: str) -> FactorsView:
-    """The second factors of a user."""
-    view = await desk.told("factors", user_id, ReadFactors())
-    assert isinstance(view, FactorsView)
-    return view
-
-
 async def remove_factors(desk: Desk, user_id: str) -> None:
     """Take everything away: for an account that is erased, or merged into another. A repeat goes on where a crash left it."""
     await desk.passkeys.remove_all(user_id)
     view = await factors_of(desk, user_id)
     for factor_id in [*(one.factor_id for one in view.totp), *(one.factor_id for one in view.passkeys)]:
         await desk.ask("factors", user_id, RemoveFactor(factor_id=factor_id), digest=b"remove")
+    await desk.ask("factors", user_id, SetSms(lookup=b""))
 
 
 async def check_second_factor(
@@ -74,9 +68,10 @@ async def check_second_factor(
     """
     desk = request.desk
     view = await factors_of(desk, user_id)
-    if not view.methods or _is_trusted(request, user_id, view.generation):
+    methods = await usable_methods(desk, user_id, view)
+    if not methods or _is_trusted(request, user_id, view.generation):
         return
-    sms = proven_by != "phone" and await phone_of(desk, user_id) is not None
+    sms = proven_by != "phone" and "sms" in methods
     ticket = LoginTicket(
         user_id=user_id,
         key=key,
@@ -86,7 +81,7 @@ async def check_second_factor(
         expires_at_ms=desk.clock.now_ms() + TICKET_MS,
     )
     text = sign(desk.services.token_keys, _TICKET, msgspec.msgpack.encode(ticket))
-    raise Refusal("second_factor_required", {"login_ticket": text, "methods": [*view.methods, *(["sms"] if sms else [])]})
+    raise Refusal("second_factor_required", {"login_ticket": text, "methods": [name for name in methods if sms or name != "sms"]})
 
 
 def ticket_of(desk: Desk, text: str) -> LoginTicket:

@@ -11,8 +11,7 @@ from schemas.factors import FactorsView
 from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
-from serve.second_factor import factors_of
-from serve.sms_factor import phone_of
+from serve.sms_factor import factors_of, phone_of, usable_methods
 
 WITHIN_S: Final = 600
 """For so long a proof counts."""
@@ -33,12 +32,14 @@ def is_stepped_up(desk: Desk, token: AccessToken, within_s: int = WITHIN_S) -> b
 
 
 async def step_up_methods(desk: Desk, user_id: str, view: FactorsView) -> tuple[str, ...]:
-    """By what a user can step up: the second factors and the telephone; by the password who has no second factor."""
-    sms = ("sms",) if await phone_of(desk, user_id) is not None else ()
-    if view.methods:
-        return (*view.methods, *sms)
+    """By what a user can step up: the second factors; who has none, by the password or, without one, by a bound telephone."""
+    methods = await usable_methods(desk, user_id, view)
+    if methods:
+        return methods
     account = await desk.users.one(user_id)
-    return (*sms, "password") if account is not None and account.password_hash is not None else sms
+    if account is not None and account.password_hash is not None:
+        return ("password",)
+    return ("sms",) if await phone_of(desk, user_id, view) is not None else ()
 
 
 async def require_before_change(request: ShopRequest) -> AccessToken:

@@ -16,6 +16,7 @@ from actors.domain.factors_state import (
     GUESS_MS,
     GUESSES,
     LOCKS_MS,
+    LOOKUP_BYTES,
     PASSKEYS_MAX,
     PUBLIC_KEY_MAX,
     SEALED_MAX,
@@ -60,6 +61,8 @@ from schemas.factors import (
     RenameFactor,
     SealedSecret,
     SetRecoveryCodes,
+    SetSms,
+    SmsSet,
     StepAccepted,
     TakeGuess,
     TotpConfirmed,
@@ -72,7 +75,7 @@ __all__ = ["FactorsKind", "invariant", "is_replay"]
 
 FactorsCommand = (
     ReadFactors | EnrolTotp | TakeGuess | ConfirmTotp | AcceptStep | AcceptProof | SetRecoveryCodes | UseRecoveryCode | AddPasskey
-    | AcceptAssertion | RenameFactor | RemoveFactor | ForgetDevices | Answered | Wake
+    | AcceptAssertion | RenameFactor | RemoveFactor | ForgetDevices | SetSms | Answered | Wake
 )  # fmt: skip
 
 
@@ -82,13 +85,13 @@ class FactorsKind:
     name: ClassVar[str] = "factors"
     commands: ClassVar[tuple[type, ...]] = (
         ReadFactors, EnrolTotp, TakeGuess, ConfirmTotp, AcceptStep, AcceptProof, SetRecoveryCodes, UseRecoveryCode, AddPasskey,
-        AcceptAssertion, RenameFactor, RemoveFactor, ForgetDevices,
+        AcceptAssertion, RenameFactor, RemoveFactor, ForgetDevices, SetSms,
     )  # fmt: skip
     reads: ClassVar[tuple[type, ...]] = (ReadFactors,)
     ending: ClassVar[tuple[type, ...]] = (RemoveFactor, ForgetDevices)
     events: ClassVar[tuple[type, ...]] = (
         TotpEnrolled, TotpConfirmed, TotpLapsed, GuessTaken, StepAccepted, ProofAccepted, RecoveryCodesSet, RecoveryCodeUsed,
-        PasskeyAdded, AssertionAccepted, CounterRegressed, FactorRenamed, FactorRemoved, DevicesForgotten,
+        PasskeyAdded, AssertionAccepted, CounterRegressed, FactorRenamed, FactorRemoved, DevicesForgotten, SmsSet,
     )  # fmt: skip
     replies: ClassVar[tuple[type, ...]] = (FactorsView, FactorAdded, GuessGiven, FactorProven, FactorsChanged)
     state: ClassVar[type] = FactorsState
@@ -137,6 +140,8 @@ class FactorsKind:
                 return _remove(state, command, context)
             case ForgetDevices():
                 return Accepted(events=(DevicesForgotten(at_ms=context.at_ms),), reply=FactorsChanged(generation=state.generation + 1))
+            case SetSms():
+                return _set_sms(state, command, context)
             case Wake():
                 return _lapse(state, context)
             case Answered():
@@ -249,6 +254,15 @@ def _accept_proof(state: FactorsState, command: AcceptProof, context: Context) -
 def _lapse(state: FactorsState, context: Context) -> Outcome:
     late = [name for name, one in state.totp.items() if not one.confirmed_at_ms and one.enrolled_at_ms + CONFIRM_MS <= context.at_ms]
     return Accepted(events=tuple(TotpLapsed(factor_id=name, at_ms=context.at_ms) for name in late))
+
+
+def _set_sms(state: FactorsState, command: SetSms, context: Context) -> Outcome:
+    if command.lookup == state.sms:
+        return Accepted(reply=FactorsChanged(generation=state.generation))
+    if len(command.lookup) not in (0, LOOKUP_BYTES):
+        return Refused(code="invalid_request", params={"reason": f"lookup must have {LOOKUP_BYTES} bytes"})
+    reply = FactorsChanged(generation=state.generation + (not command.lookup))
+    return Accepted(events=(SmsSet(lookup=command.lookup, at_ms=context.at_ms),), reply=reply)
 
 
 # --- recovery codes -----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from schemas.factors import (
     ProofAccepted,
     RecoveryCodesSet,
     RecoveryCodeUsed,
+    SmsSet,
     StepAccepted,
     TotpConfirmed,
     TotpEnrolled,
@@ -52,10 +53,11 @@ PUBLIC_KEY_MAX: Final = 2048
 CREDENTIAL_ID_MAX: Final = 1023
 """Bytes; WebAuthn's own limit."""
 SEALED_MAX: Final = 256
+LOOKUP_BYTES: Final = 16
 
 FactorsEvent = (
     TotpEnrolled | TotpConfirmed | TotpLapsed | GuessTaken | StepAccepted | ProofAccepted | RecoveryCodesSet | RecoveryCodeUsed
-    | PasskeyAdded | AssertionAccepted | CounterRegressed | FactorRenamed | FactorRemoved | DevicesForgotten
+    | PasskeyAdded | AssertionAccepted | CounterRegressed | FactorRenamed | FactorRemoved | DevicesForgotten | SmsSet
 )  # fmt: skip
 
 
@@ -100,6 +102,7 @@ class FactorsState(msgspec.Struct, kw_only=True):
     recovery: list[bytes] = []
     tries: dict[str, Tries] = {}
     challenges: dict[bytes, int] = {}
+    sms: bytes = b""
 
 
 def view_of(state: FactorsState) -> FactorsView:
@@ -132,6 +135,7 @@ def view_of(state: FactorsState) -> FactorsView:
         ),
         recovery_codes_left=len(state.recovery),
         generation=state.generation,
+        sms=state.sms,
     )
 
 
@@ -163,7 +167,7 @@ def is_replay(device: Totp, step: int) -> bool:
 
 
 def has_factor(state: FactorsState) -> bool:
-    return bool(state.passkeys) or any(one.confirmed_at_ms for one in state.totp.values())
+    return bool(state.passkeys or state.sms) or any(one.confirmed_at_ms for one in state.totp.values())
 
 
 def apply(state: FactorsState, event: FactorsEvent) -> None:
@@ -196,6 +200,10 @@ def apply(state: FactorsState, event: FactorsEvent) -> None:
             (state.totp.get(event.factor_id) or state.passkeys[event.factor_id]).name = event.name
         case FactorRemoved():
             _apply_removed(state, event.factor_id)
+        case SmsSet():
+            state.sms = event.lookup
+            if not event.lookup:
+                _apply_removed(state, "")
         case DevicesForgotten():
             state.generation += 1
         case _:

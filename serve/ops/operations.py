@@ -54,6 +54,8 @@ SAID: Final[dict[str, Said]] = {
     "makeRecoveryCodes": Said("Make ten recovery codes; the old ones are dead", "生成十个恢复码,旧码作废", "second factors", "customer"),
     "passkeyOptions": Said("Ask what a browser needs to make a passkey", "获取创建通行密钥的参数", "second factors", "customer"),
     "addPasskey": Said("Keep a passkey", "保存通行密钥", "second factors", "customer"),
+    "useSms": Said("Let codes to one's telephone be a second factor", "启用短信验证码作为二次验证", "second factors", "customer"),
+    "dropSms": Said("Let codes by SMS be no second factor", "停用短信二次验证", "second factors", "customer"),
     "forgetDevices": Said("Ask every trusted device again", "取消全部受信任设备", "second factors", "customer"),
     "stepUp": Said("Prove a second factor in this session", "在当前会话中完成二次验证", "second factors", "customer"),
     "stepUpPasskeyOptions": Said(

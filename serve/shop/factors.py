@@ -20,6 +20,7 @@ from schemas.factors import (
     RemoveFactor,
     RenameFactor,
     SetRecoveryCodes,
+    SetSms,
 )
 from schemas.http.factors import (
     Factors,
@@ -53,9 +54,8 @@ from serve.proofs import (
     recovery_hash,
 )
 from serve.requests import Refusal
-from serve.second_factor import factors_of
 from serve.signing_in import access_token_of, id_of
-from serve.sms_factor import check_sms, send_sms
+from serve.sms_factor import check_sms, factors_of, phone_lookup, send_sms
 from serve.step_up import require_before_change, step_up_methods
 
 QR_SCALE: Final = 4
@@ -170,6 +170,24 @@ async def make_recovery_codes(request: ShopRequest) -> RecoveryCodes:
     return RecoveryCodes(codes=codes)
 
 
+@put("/v1/me/factors/sms", operation_id="useSms", status_code=204)
+async def use_sms(request: ShopRequest) -> None:
+    """Codes to the number that the user has bound count as a second factor from now on: to this number and to no later one."""
+    user_id = (await require_before_change(request)).user_id
+    desk = request.desk
+    phones = [one.subject for one in await desk.identities.of_user(user_id) if one.kind == "phone"]
+    if not phones:
+        raise Refusal("method_unavailable")
+    await desk.told("factors", user_id, SetSms(lookup=phone_lookup(desk, phones[0])))
+
+
+@delete("/v1/me/factors/sms", operation_id="dropSms")
+async def drop_sms(request: ShopRequest) -> None:
+    """Codes by SMS are no second factor any more."""
+    user_id = (await require_before_change(request)).user_id
+    await request.desk.told("factors", user_id, SetSms(lookup=b""))
+
+
 @delete("/v1/me/trusted-devices", operation_id="forgetDevices")
 async def forget_devices(request: ShopRequest) -> None:
     """Every device is asked for a second factor at its next login."""
@@ -229,6 +247,8 @@ async def _proven(desk: Desk, token: AccessToken, data: StepUp) -> FactorProven:
             _, _, proven = await prove_passkey(desk, assertion, STEP_UP, user_id, token.session_id)
             return proven
         case StepUp(totp=None, recovery_code=None, assertion=None, sms=sms, password=None) if sms is not None:
+            if "sms" not in await step_up_methods(desk, user_id, await factors_of(desk, user_id)):
+                raise Refusal("method_unavailable")
             await check_sms(desk, user_id, sms)
             return FactorProven(method="sms", at_ms=desk.clock.now_ms())
         case StepUp(totp=None, recovery_code=None, assertion=None, sms=None, password=str(password)):
@@ -259,6 +279,6 @@ async def _stepped_up(request: ShopRequest, token: AccessToken, proven: FactorPr
 
 
 HANDLERS: Final[list[Any]] = [
-    read_factors, enrol_totp, confirm, rename_factor, remove_factor, make_recovery_codes, forget_devices, passkey_options, add_passkey,
-    step_up, step_up_passkey_options, step_up_sms,
+    read_factors, enrol_totp, confirm, rename_factor, remove_factor, make_recovery_codes, use_sms, drop_sms, forget_devices,
+    passkey_options, add_passkey, step_up, step_up_passkey_options, step_up_sms,
 ]  # fmt: skip

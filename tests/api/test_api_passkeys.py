@@ -48,7 +48,7 @@ class Holder:
 
 async def holder(shop, *, registered: bool = True, **more) -> Holder:
     made = Holder(shop, Authenticator(**more))
-    assert (await shop.ask("POST", "/v1/users", {"email": made.email, "password": PASSWORD})).status == 201
+    await shop.register({"email": made.email, "password": PASSWORD})
     tokens = (await shop.ask("POST", "/v1/sessions", {"email": made.email, "password": PASSWORD})).json
     made.token, made.user_id = tokens["access_token"], tokens["user_id"]
     made.token = (await made.ask("POST", "/v1/me/step-up", {"password": PASSWORD})).json["access_token"]

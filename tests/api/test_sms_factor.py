@@ -43,7 +43,7 @@ class Owner:
 
 async def owner(shop) -> Owner:
     made = Owner(shop)
-    assert (await shop.ask("POST", "/v1/users", {"email": made.email, "password": PASSWORD})).status == 201
+    await shop.register({"email": made.email, "password": PASSWORD})
     tokens = (await made.log_in()).json
     made.token, made.user_id = tokens["access_token"], tokens["user_id"]
     assert await shop.application.desk.identities.add(made.user_id, ProvenIdentity(kind="phone", subject=made.phone)) == ""
@@ -59,32 +59,67 @@ async def with_device(shop) -> Owner:
     return zoe
 
 
-async def test_a_code_to_ones_own_telephone_is_a_step_up_once(shop) -> None:
-    zoe = await owner(shop)
-    assert (await shop.ask("GET", "/v1/me/factors", token=zoe.token)).json["methods"] == ["sms", "password"]
+async def stepped_up_by_sms(zoe: Owner):
     sent = await zoe.ask("/v1/me/step-up/sms")
     assert (sent.status, sorted(sent.json)) == (202, ["challenge_id", "expires_in", "resend_after_s"])
-    answer = {"sms": {"challenge_id": sent.json["challenge_id"], "code": await zoe.received()}}
+    return {"sms": {"challenge_id": sent.json["challenge_id"], "code": await zoe.received()}}
+
+
+async def test_who_has_a_telephone_and_no_password_steps_up_by_a_code_once(shop) -> None:
+    zoe = await owner(shop)
+    await shop.pool.execute("UPDATE account SET password_hash = NULL WHERE user_id = $1", zoe.user_id)
+    assert (await shop.ask("GET", "/v1/me/factors", token=zoe.token)).json["methods"] == ["sms"]
+    answer = await stepped_up_by_sms(zoe)
     stepped = await zoe.ask("/v1/me/step-up", answer)
     assert (stepped.status, stepped.json["method"]) == (200, "sms")
     assert (await shop.ask("POST", "/v1/me/passkeys/options", token=stepped.json["access_token"])).status == 200
     assert (await zoe.ask("/v1/me/step-up", answer)).code == "code_spent"
 
 
-async def test_a_login_that_began_with_the_password_is_finished_by_sms(shop) -> None:
-    zoe = await with_device(shop)
+async def test_a_chosen_telephone_finishes_a_login_that_began_with_the_password(shop) -> None:
+    zoe = await owner(shop)
+    zoe.token = (await zoe.ask("/v1/me/step-up", {"password": PASSWORD})).json["access_token"]
+    assert (await shop.ask("PUT", "/v1/me/factors/sms", token=zoe.token)).status == 204
     refused = await zoe.log_in()
-    assert refused.json["params"]["methods"] == ["totp", "sms"]
+    assert refused.json["params"]["methods"] == ["sms"]
     ticket = refused.json["params"]["login_ticket"]
     sent = await shop.ask("POST", "/v1/sessions/second-factor/sms", {"login_ticket": ticket})
     assert sent.status == 202
     answer = {"challenge_id": sent.json["challenge_id"], "code": await zoe.received()}
     done = await shop.ask("POST", "/v1/sessions/second-factor", {"login_ticket": ticket, "sms": answer})
     assert (done.status, done.json["user_id"]) == (201, zoe.user_id)
+    assert (await shop.ask("DELETE", "/v1/me/factors/sms", token=done.json["access_token"])).status == 204
+    assert (await zoe.log_in()).status == 201
+
+
+async def test_a_telephone_that_somebody_bound_later_is_no_second_factor(shop) -> None:
+    zoe = await with_device(shop)
+    refused = await zoe.log_in()
+    assert refused.json["params"]["methods"] == ["totp"]
+    ticket = refused.json["params"]["login_ticket"]
+    assert (await shop.ask("POST", "/v1/sessions/second-factor/sms", {"login_ticket": ticket})).code == "method_unavailable"
+    assert (await zoe.ask("/v1/me/step-up/sms")).code == "method_unavailable"
+    assert (await shop.ask("PUT", "/v1/me/factors/sms", token=shop.token_of(zoe.user_id))).code == "step_up_required"
+
+
+async def test_a_login_that_began_with_the_telephone_is_not_finished_by_it(shop) -> None:
+    zoe = await owner(shop)
+    zoe.token = (await zoe.ask("/v1/me/step-up", {"password": PASSWORD})).json["access_token"]
+    assert (await shop.ask("PUT", "/v1/me/factors/sms", token=zoe.token)).status == 204
+    codes = (await shop.ask("POST", "/v1/me/factors/recovery-codes", token=zoe.token)).json["codes"]
+    sent = (await shop.ask("POST", "/v1/codes", {"channel": "sms", "to": zoe.phone, "purpose": "login"})).json
+    body = {"phone": zoe.phone, "challenge_id": sent["challenge_id"], "code": await zoe.received()}
+    refused = await shop.ask("POST", "/v1/sessions/code", body)
+    assert (refused.code, refused.json["params"]["methods"]) == ("second_factor_required", ["recovery_code"])
+    ticket = refused.json["params"]["login_ticket"]
+    assert (await shop.ask("POST", "/v1/sessions/second-factor/sms", {"login_ticket": ticket})).code == "method_unavailable"
+    done = await shop.ask("POST", "/v1/sessions/second-factor", {"login_ticket": ticket, "recovery_code": codes[0]})
+    assert (done.status, done.json["user_id"]) == (201, zoe.user_id)
 
 
 async def test_f61_a_code_that_was_sent_for_a_login_is_no_second_factor(shop) -> None:
     zoe = await owner(shop)
+    await shop.pool.execute("UPDATE account SET password_hash = NULL WHERE user_id = $1", zoe.user_id)
     sent = (await shop.ask("POST", "/v1/codes", {"channel": "sms", "to": zoe.phone, "purpose": "login"})).json
     answer = {"sms": {"challenge_id": sent["challenge_id"], "code": await zoe.received()}}
     refused = await zoe.ask("/v1/me/step-up", answer)

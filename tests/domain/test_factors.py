@@ -26,6 +26,7 @@ from schemas.factors import (
     RemoveFactor,
     RenameFactor,
     SetRecoveryCodes,
+    SetSms,
     TakeGuess,
     UseRecoveryCode,
 )
@@ -283,6 +284,17 @@ def test_names_are_changed_and_trust_ends_when_something_is_taken_away() -> None
     assert run.told(ForgetDevices(), NOW) == FactorsChanged(generation=2)
 
 
+def test_a_telephone_that_was_chosen_is_a_factor_until_it_is_dropped_and_recovery_codes_go_with_the_last_one() -> None:
+    run = Rehearsal(FactorsKind(), "usr_a")
+    assert run.told(SetSms(lookup=b"short"), NOW) == "invalid_request"
+    assert run.told(SetSms(lookup=b""), NOW) == FactorsChanged(generation=0)
+    assert run.told(SetSms(lookup=b"l" * 16), NOW) == FactorsChanged(generation=0)
+    run.ask(SetRecoveryCodes(hashes=CODES), NOW)
+    assert run.told(ReadFactors(), NOW).methods == ("sms", "recovery_code")
+    assert run.told(SetSms(lookup=b""), NOW) == FactorsChanged(generation=1)
+    assert (run.told(ReadFactors(), NOW).methods, run.state.recovery) == ((), [])
+
+
 def test_the_view_holds_no_secret() -> None:
     run = with_device()
     [device] = run.told(ReadFactors(), NOW).totp
@@ -303,6 +315,7 @@ commands = st.one_of(
     st.builds(RenameFactor, factor_id=ids, name=st.just("m")),
     st.builds(RemoveFactor, factor_id=ids),
     st.just(ForgetDevices()),
+    st.sampled_from([b"", b"l" * 16]).map(lambda lookup: SetSms(lookup=lookup)),
     st.just(Wake()),
 )
 
