@@ -21,12 +21,13 @@ IN_RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c '$(IN_RANGE)' >/dev/null 2>&1 && { command -v "$$name"; break; }; done)
 
-.PHONY: help up test check bench load peak lock clean
+.PHONY: help up test check browser bench bench-events load peak lock clean
 
 help:
 	@echo 'make up     start the shop with real embedded servers, and print its addresses (Ctrl-C ends it)'
-	@echo 'make test   lint, types and every test'
+	@echo 'make test   lint, types and every test (installs a browser for one of them, where it may)'
 	@echo 'make bench  durable orders a second against the baselines, with ratios and CPU an order'
+	@echo 'make bench-events  behaviour events a second, their CPU, and whether pages and orders feel them'
 	@echo 'make load   the Locust scenarios, ended by the audit of the books'
 	@echo 'make peak   the highest rate that one machine gives, with a C load generator'
 	@echo 'make lock   resolve the dependencies again and write deploy/*.lock'
@@ -35,7 +36,7 @@ help:
 up: $(VENV)/.runtime
 	@exec $(BIN)/stampede up
 
-test: check
+test: check browser
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
@@ -43,8 +44,22 @@ check: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet . || { echo 'Run: $(BIN)/ruff format .'; exit 1; }
 	@$(BIN)/python -m mypy --strict $(PACKAGES)
 
+# Passkeys are tested in a real browser. It comes from the system, whose package manager keeps it safe.
+browser:
+	@for name in chromium-headless-shell chromium chromium-browser google-chrome-stable google-chrome; do \
+		command -v "$$name" >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo 'Installing chromium-headless-shell for the test of passkeys'; \
+		apt-get install -qq -y --no-install-recommends chromium-headless-shell >/dev/null 2>&1 \
+			|| { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium-headless-shell >/dev/null; } && exit 0; \
+	fi; \
+	echo 'One test needs a browser: install the Debian package chromium-headless-shell, or any Chromium.'
+
 bench: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.bench
+
+bench-events: $(VENV)/.dev
+	@exec $(BIN)/python -m loadtests.bench_events
 
 load: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.load

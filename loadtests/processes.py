@@ -19,6 +19,8 @@ TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 GROUPS: Final = (
     ("wrk", "load generator"),
     ("loadtests.generator", "load generator"),
+    ("serve.alone host", "hosts"),
+    ("serve.alone replica", "replicas"),
     ("loadtests.baselines", "replicas"),
     ("multiprocessing.spawn", "replicas"),
     ("postgres", "postgres"),

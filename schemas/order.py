@@ -79,6 +79,8 @@ class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order
     """Points that the buyer would spend; no more are taken than the rules let pay."""
     member_level: str | None = None
     """The level that the buyer is priced by ("": the lowest), to which his membership agrees in the same turn; None: nobody's."""
+    sealed_ship_to: bytes = b""
+    """The address, checked and then sealed at the edge with the buyer's own key, instead of ``ship_to``."""
 
 
 class ReadOrder(msgspec.Struct, frozen=True, kw_only=True, tag="order.read"):
@@ -144,6 +146,8 @@ class OrderPlaced(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="orde
     """Of the membership rules that it was priced by."""
     limit: int = 0
     """So many of an article the sale allowed one buyer when this was decided; 0: any number."""
+    sealed_ship_to: bytes = b""
+    """Where it goes, for whoever holds the buyer's key (``actors.storage.user_keys``); nobody, when that was destroyed."""
 
 
 class OrderStarted(msgspec.Struct, frozen=True, kw_only=True, tag="order.started", omit_defaults=True):

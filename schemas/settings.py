@@ -36,6 +36,79 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What webhooks are signed with. Several, with commas between them, are valid at once while one is being rolled."""
     stripe_webhook_tolerance_s: int = 300
 
+    # people
+    field_keys: str = ""
+    """What personal fields are sealed with, as ``1=<base64>,2=<base64>,lookup=<base64>``: 32 bytes each, the highest number seals.
+    Empty: the file ``field.keys`` of ``data_dir``, made on the first start. Of several machines: the same on all of them."""
+    cookie_secure: bool = True
+    """Cookies of web sessions travel over TLS only. Browsers make an exception for localhost."""
+    web_origins: str = ""
+    """Origins of pages whose browsers may use cookie sessions, with commas between them, beside this shop's own."""
+    # messages to people
+    sms_url: str = "https://dysmsapi.aliyuncs.com"
+    """Alibaba Cloud SMS, or whatever speaks its API."""
+    sms_key_id: str = ""
+    sms_secret: str = ""
+    """Without a key id and a secret no text message leaves."""
+    sms_sign_name: str = ""
+    sms_template: str = ""
+    """The provider's template codes by our templates' names, as ``code=SMS_1,code.en=SMS_2,new_device=SMS_3``."""
+    sms_budget: str = "+86=5000/50000,*=50/200"
+    """Text messages an hour and a day, by dialling prefix; ``*`` is every other one."""
+    smtp_url: str = ""
+    """``smtps://user:password@host`` or ``smtp://...`` (STARTTLS); without it no e-mail leaves."""
+    mail_from: str = ""
+    """``Shop <shop@example.com>``."""
+    outbox: bool | None = None
+    """Keep what nobody carries, and show it at ``/dev/outbox``. None: where nothing is set to carry messages and only this machine
+    can ask. Whoever reads it can log in as anybody."""
+
+    # third-party logins: one without keys is not offered; a secret may be `file:` and a path
+    login_return_url: str = ""
+    """The shop's page that people come back to from a provider. Empty: ``/dev/login`` of this copy, a page for trying it out."""
+    login_hook_url: str = ""
+    """Where this copy's ``/v1/hooks/apple`` is reached from outside: Apple answers there, by a form. Empty: of this copy's own address."""
+    wechat_app_id: str = ""
+    wechat_app_secret: str = ""
+    wechat_mini_app_id: str = ""
+    """Of the mini-program; its people are the website's where both apps belong to one open-platform account."""
+    wechat_mini_app_secret: str = ""
+    wechat_authorize_url: str = "https://open.weixin.qq.com"
+    wechat_api_url: str = "https://api.weixin.qq.com"
+    qq_app_id: str = ""
+    qq_app_key: str = ""
+    qq_url: str = "https://graph.qq.com"
+    alipay_app_id: str = ""
+    alipay_private_key: str = ""
+    """Ours, RSA of 2048 bits: PEM or the bare base64 of Alipay's tool."""
+    alipay_public_key: str = ""
+    """Alipay's, from its console: not the public half of ours."""
+    alipay_authorize_url: str = "https://openauth.alipay.com"
+    alipay_gateway_url: str = "https://openapi.alipay.com/gateway.do"
+    apple_client_id: str = ""
+    """The Services ID."""
+    apple_team_id: str = ""
+    apple_key_id: str = ""
+    apple_private_key: str = ""
+    """The ``.p8`` file's text."""
+    apple_url: str = "https://appleid.apple.com"
+
+    retain_export_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 7
+    """A copy of somebody's data can be fetched for so long, then it is deleted."""
+    retain_regret_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 7
+    """Who asked to be forgotten stays by logging in within so many days."""
+    retain_message_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
+    """Messages of the development outbox are deleted after so many days."""
+    # second factors
+    issuer: str = "Stampede"
+    """What authenticator apps and passkeys call this shop."""
+    rp_id: str = "localhost"
+    """The domain that passkeys belong to. A passkey of one domain works on no other: decide before there are any."""
+    origins: str = ""
+    """Origins of the pages that may ask for passkeys, with commas between them. Empty: https of ``rp_id``; on localhost every port."""
+    step_up_order_minor: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """A checkout of at least so many minor units asks for a second factor of the last ten minutes. 0: none does."""
+
     # the entity runtime
     shard_count: int = 256
     pools: str = ""
@@ -74,6 +147,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_upkeep_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     """Between two runs of the upkeep beside the coordinator; 0: none, and ``stampede journal upkeep`` is somebody's habit."""
 
+    # behaviour events
+    events_keep_days: Annotated[int, msgspec.Meta(ge=1)] = 395
+    """Days of events older than this are deleted from the lake: thirteen months, so that a month can be compared with last year's."""
+    events_land_s: Annotated[int, msgspec.Meta(ge=0)] = 60
+    """Between two landings of a node's spool; 0: none, and ``stampede events land`` is somebody's habit."""
+    events_body_bytes_max: int = 256 * 1024
+    events_spool_bytes_max: int = 1 << 30
+    """Events of this node that wait for their landing; beyond it they are refused."""
+    events_free_bytes_min: int = 1 << 30
+    """Events are refused while the disk has less left than this: it belongs to the orders."""
+
     # commerce
     hold_ms: int = 15 * 60_000
 
@@ -91,8 +175,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Orders one user may try a second in one replica; ten times as many at once after a rest. 0: no limit."""
     rate_address_per_s: int = 200
     """Requests of one address a second in one replica, loopback excepted. 0: no limit."""
+    rate_events_per_s: int = 20
+    """Batches of events of one address a second in one replica, five times as many at once; loopback excepted. 0: no limit."""
     login_threads: int = 2
     """Password hashes computed at once in one replica: one costs some 50 ms of a core."""
+
+    def __repr__(self) -> str:
+        """Without what opens something: a line of a log or of a traceback may hold settings."""
+        shown = (field for field in msgspec.structs.fields(Settings) if not _is_secret(field.name))
+        return f"Settings({', '.join(f'{field.name}={getattr(self, field.name)!r}' for field in shown)})"
 
     @property
     def data_path(self) -> Path:
@@ -105,9 +196,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data_path / Path(self.lake).expanduser()
 
     @property
+    def outbox_on(self) -> bool:
+        """Whether the development outbox stands."""
+        if self.outbox is not None:
+            return self.outbox
+        return not self.sms_key_id and not self.smtp_url and self.host in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def events_spool_path(self) -> Path:
+        """Where this node's replicas write events before they are landed."""
+        return self.data_path / "events" / "spool"
+
+    @property
     def stripe_webhook_secrets(self) -> tuple[str, ...]:
         """The secrets of ``stripe_webhook_secret``, the one that is signed with first."""
         return tuple(secret for part in self.stripe_webhook_secret.split(",") if (secret := part.strip()))
+
+
+def _is_secret(name: str) -> bool:
+    """Keys, secrets, and URLs with a password in them."""
+    return name.endswith(("_key", "_keys", "_secret", "_password")) or name in ("database_url", "redis_url", "smtp_url")
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -7,28 +7,48 @@ head and body, and the translation of whatever happens into an answer; bad input
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 import structlog
 
+from actors.domain.entity import Refused
 from actors.ports.journal import StorageUnknown
 from actors.storage.connect import LOST
 from schemas.ids import base32
+from serve import live_cart
 from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
-from serve.hooks import stripe
+from serve.hooks import apple, stripe
+from serve.hot import events
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
-from serve.ops import health
+from serve.live_cart import LiveCarts
+from serve.ops import health, outbox
 from serve.ops.document import Documents
+from serve.permissions import check_declared
+from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, carts, membership, orders, tickets
+from serve.shop import (
+    accounts,
+    addresses,
+    carts,
+    codes,
+    factor_logins,
+    factors,
+    membership,
+    orders,
+    privacy,
+    sessions,
+    third_party,
+    tickets,
+)
+from serve.staff import lookups, merchant, people, roles, trail
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -41,9 +61,28 @@ PRODUCTS: Final = "/v1/products/"
 EMPTY: Final = "/bench/empty"
 
 HANDLERS: Final = (
-    *accounts.HANDLERS, *carts.HANDLERS, *orders.HANDLERS, *tickets.HANDLERS, *stripe.HANDLERS, *health.HANDLERS,
+    *accounts.HANDLERS,
+    *sessions.HANDLERS,
+    *carts.HANDLERS,
+    *orders.HANDLERS,
+    *tickets.HANDLERS,
+    *stripe.HANDLERS,
+    *third_party.HANDLERS,
+    *apple.HANDLERS,
+    *codes.HANDLERS,
+    *factors.HANDLERS,
+    *factor_logins.HANDLERS,
+    *addresses.HANDLERS,
+    *privacy.HANDLERS,
     *membership.HANDLERS,
-)  # fmt: skip
+    *roles.HANDLERS,
+    *people.HANDLERS,
+    *trail.HANDLERS,
+    *lookups.HANDLERS,
+    *merchant.HANDLERS,
+    *health.HANDLERS,
+    *outbox.HANDLERS,
+)
 
 _ALIVE: Final = json_reply(200, b'{"status":"ok"}')
 _EMPTY: Final = json_reply(200, b"{}")
@@ -57,8 +96,13 @@ class Application:
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.sold_out)
+        self.live_carts = LiveCarts(self.desk, carts.cart_of)
+        self.events = events.Events(self.desk)
+        check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
+        self.privacy_work = PrivacyWork(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
-        self.documents = Documents(self.framework.app, HANDLERS, bench=services.settings.bench)
+        settings = services.settings
+        self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
         rate = services.settings.rate_address_per_s
         self._address_rate = Rate(services.clock.monotonic_ms, rate, rate * 2)
         self._in_flight_max = services.settings.in_flight_max
@@ -74,17 +118,25 @@ class Application:
             return
         desk = self.desk
         await desk.revocations.poll()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), desk.revocations.keep_listening()):
+        desk.spool.start()
+        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), desk.news.keep_listening()):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
         """End what ``start`` began. Requests under way are answered."""
         tasks, self._tasks = self._tasks, []
+        self.drain()
         self.desk.sold_out.close()
         self.desk.passwords.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.desk.codes.close()
+        await self.desk.spool.close()
+
+    def drain(self) -> None:
+        """End what would go on for ever: streams. Their clients open them anew, elsewhere."""
+        self.live_carts.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -161,6 +213,9 @@ class Application:
             request.route = "refused"
             await self._send(request, problem_reply("busy", language=request.language), send, started)
             return
+        if request.path == live_cart.PATH and request.method == "GET":
+            await self._stream(request, receive, send, started)
+            return
         counters.in_flight += 1
         try:
             reply = await self._answer(request, receive)
@@ -169,6 +224,30 @@ class Application:
             counters.answered(request.route, 499, time.perf_counter() - started)
         finally:
             counters.in_flight -= 1
+
+    async def _stream(self, request: Request, receive: Receive, send: Send, started: float) -> None:
+        """A live cart. It is no request in flight: it waits, and is bounded by itself."""
+        request.route = "cart_events"
+        try:
+            check_head(request)
+            self._check_address(request)
+            holder, allowed = self._stream_holder(request)
+            await self.live_carts.stream(request, receive, send, holder, allowed)
+        except Exception as error:
+            await self._send(request, self._problem(request, error), send, started)
+        else:
+            self.services.counters.answered(request.route, 200, time.perf_counter() - started)
+
+    def _stream_holder(self, request: Request) -> tuple[str, Callable[[], bool]]:
+        """Whose cart, and whether its holder may still see it. Refusal ``unauthenticated`` and so on."""
+        guest, desk = request.headers.get(b"guest-token"), self.desk
+        credential = desk.cookies.credential(request)
+        if guest is not None and credential is None:
+            return carts.guest_holder(guest), lambda: True
+        token = desk.authentication.customer(credential, desk.clock.now_ms())
+        if isinstance(token, Refused):
+            raise Refusal(token.code)
+        return token.user_id, lambda: not isinstance(desk.authentication.customer(credential, desk.clock.now_ms()), Refused)
 
     async def _answer(self, request: Request, receive: Receive) -> Reply:
         """The answer, whatever happens."""
@@ -207,6 +286,9 @@ class Application:
             if path.startswith(SALES) and path.endswith("/orders") and "/" not in path[len(SALES) : -7]:
                 request.route = "flash_order"
                 return self.flash_orders.place(request, receive, path[len(SALES) : -7])
+            if path == events.PATH:
+                request.route = "events"
+                return self.events.take(request, receive)
             if path == EMPTY and self.services.settings.bench:
                 request.route = "bench_empty"
                 return self._empty(request, receive)
@@ -239,7 +321,7 @@ class Application:
 
     def _check_method(self, method: str, path: str) -> None:
         """Refusal for a hot path with another method: the framework does not know it."""
-        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz") or self.documents.get(path) is not None
+        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz", events.PATH) or self.documents.get(path) is not None
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")

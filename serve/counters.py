@@ -7,7 +7,8 @@ BUCKETS_MS: Final = tuple(1 << power for power in range(14))
 
 
 class HttpCounters:
-    """Plain numbers. ``requests``: by route and status; ``refusals``: by problem code; ``times``: by route, one slot a bucket."""
+    """Plain numbers. ``requests``: by route and status; ``refusals``: by problem code; ``times``: by route, one slot a bucket;
+    ``messages``: to people, by channel and outcome."""
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -17,6 +18,10 @@ class HttpCounters:
         self.seconds: dict[str, float] = {}
         self.sold_out_local = 0
         self.webhooks_refused = 0
+        self.messages: Counter[tuple[str, str]] = Counter()
+        self.events_accepted = self.events_too_old = self.events_without_consent = 0
+        self.events_refused: Counter[str] = Counter()
+        self.staff_refused: Counter[str] = Counter()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """One request was answered."""
@@ -43,6 +48,13 @@ class HttpCounters:
         lines += ["# TYPE stampede_http_in_flight gauge", f"stampede_http_in_flight {self.in_flight}"]
         lines += ["# TYPE stampede_http_sold_out_local_total counter", f"stampede_http_sold_out_local_total {self.sold_out_local}"]
         lines += ["# TYPE stampede_http_webhooks_refused_total counter", f"stampede_http_webhooks_refused_total {self.webhooks_refused}"]
+        lines.append("# TYPE stampede_messages_total counter")
+        lines += [
+            f'stampede_messages_total{{channel="{channel}",outcome="{outcome}"}} {count}'
+            for (channel, outcome), count in sorted(self.messages.items())
+        ]
+        lines.append("# TYPE stampede_http_staff_refused_total counter")
+        lines += [f'stampede_http_staff_refused_total{{operation="{name}"}} {count}' for name, count in sorted(self.staff_refused.items())]
         return "\n".join(lines) + "\n"
 
     def _histogram(self, route: str) -> list[str]:

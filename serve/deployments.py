@@ -9,6 +9,7 @@ import redis.asyncio as redis_client
 import structlog
 from ray import serve as ray_serve
 
+from actors.adapters.oauth.offered import Logins, logins_of
 from actors.client.client import Client
 from actors.domain.signing import SigningKeys
 from actors.runtime.assembly import gateway_of, meet_cluster
@@ -24,11 +25,13 @@ from actors.storage.connect import open_pool
 from actors.storage.facts import PostgresFacts
 from actors.storage.probe import Probe
 from actors.storage.projections.follower import Follower
+from actors.storage.sealing import Sealer, keys_of
 from actors.storage.upkeep.status import journal_metrics
 from schemas.settings import Settings
 from serve.application import Application, build
 from serve.listener import DirectListener
 from serve.listening_socket import shared_socket
+from serve.senders import email_of, sms_of
 from serve.services import Services
 
 log = structlog.get_logger("stampede.serve")
@@ -52,6 +55,7 @@ class _Storefront:
         self._pool: Any = None
         self._probe: Probe | None = None
         self._redis: Any = None
+        self._logins = Logins()
         self._clock = DatabaseClock()
         self._syncing: asyncio.Task[None] | None = None
 
@@ -76,6 +80,10 @@ class _Storefront:
         cluster = await meet_cluster(settings, self._clock)
         self._pool = await open_pool(settings.database_url, size=8)
         self._probe = Probe(settings.database_url)
+        self._logins = logins_of(settings)
+        sealer = Sealer(keys_of(settings))
+        async with self._pool.acquire() as connection:
+            await sealer.check(connection)
         if settings.redis_url:
             self._redis = redis_client.from_url(settings.redis_url, socket_timeout=1.0, socket_connect_timeout=0.5)
         sharding = cluster.sharding()
@@ -92,7 +100,11 @@ class _Storefront:
             gateway=gateway_of(settings),
             token_keys=SigningKeys(current=1, keys={1: cluster.token_key}),
             ticket_keys=SigningKeys(current=1, keys={1: cluster.ticket_key}),
+            sealer=sealer,
+            logins=self._logins,
             redis=self._redis,
+            sms=sms_of(settings, self._clock),
+            email=email_of(settings, self._clock),
             host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag, partial(journal_metrics, self._pool)).text,
         )
 
@@ -125,6 +137,7 @@ class _Storefront:
             await self._app.stop()
         if self._keeper is not None:
             self._keeper.close()
+        await self._logins.close()
         if self._redis is not None:
             await self._redis.aclose()
         if self._probe is not None:

@@ -1,14 +1,31 @@
 """What the endpoints of one replica share."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
+from actors.domain.kinds import READS
+from actors.storage.addresses import Addresses
 from actors.storage.catalogue import Catalogue
+from actors.storage.desk_reads import DeskReads
+from actors.storage.events.spool import Spool, SpoolLimits
+from actors.storage.identities import Identities
 from actors.storage.members import Members
+from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
+from actors.storage.outgoing_messages import OutgoingMessages
+from actors.storage.passkeys import Passkeys
+from actors.storage.privacy import Privacy
+from actors.storage.staff import Staff
+from actors.storage.staff_actions import StaffActions
+from actors.storage.user_keys import UserKeys
 from actors.storage.users import Users
 from schemas.envelope import Answer
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
+from serve.codes import Codes
+from serve.cookies import Cookies
+from serve.login_pages import LoginPages
+from serve.news import News
 from serve.passwords import Passwords
 from serve.rates import Rate
 from serve.requests import Refusal
@@ -25,6 +42,9 @@ ADDRESS_LOGINS_BURST: Final = 40
 """Tries of one address, which may be a school's or an office's."""
 
 
+ONCE: Final = b"once"
+
+
 class Desk:
     """One a replica."""
 
@@ -34,15 +54,33 @@ class Desk:
         self.settings = services.settings
         self.clock = clock
         self.client = services.client
-        self.revocations = Revocations(clock, services.pool, services.redis, services.settings.access_token_s)
+        self.news = News(clock, services.redis)
+        self.revocations = Revocations(clock, services.pool, self.news, services.settings.access_token_s)
         self.authentication = Authentication(services.token_keys, self.revocations)
+        self.cookies = Cookies(services.settings)
         self.facts = CatalogueFacts(services.facts, clock)
         self.sold_out = SoldOut(services.client, clock, self.new_id)
         self.passwords = Passwords(services.settings.login_threads)
-        self.users = Users(services.pool)
+        self.cart_changed: Callable[[str], None] = lambda holder: None
+        self.sealer = services.sealer
+        self.identities = Identities(services.pool, services.sealer)
+        self.users = Users(services.pool, self.identities)
+        self.oauth_flows = OAuthFlows(services.pool)
+        self.login_pages = LoginPages(services.settings)
+        self.passkeys = Passkeys(services.pool)
         self.orders = Orders(services.pool)
         self.members = Members(services.pool)
         self.catalogue = Catalogue(services.pool)
+        self.outgoing = OutgoingMessages(services.pool)
+        self.codes = Codes(self)
+        limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
+        self.spool = Spool(self.settings.events_spool_path, limits)
+        self.roles = Staff(services.pool)
+        self.staff_actions = StaffActions(services.pool)
+        self.privacy = Privacy(services.pool, services.sealer)
+        self.lookups = DeskReads(services.pool)
+        self.addresses = Addresses(services.pool, services.sealer)
+        self.user_keys = UserKeys(services.pool, services.sealer, services.random_bytes)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}
         self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)
@@ -53,7 +91,13 @@ class Desk:
         return self.services.random_bytes(16)
 
     async def ask(self, kind: str, key: str, command: Any, *, command_id: bytes = b"", digest: bytes = b"") -> Answer:
-        """Ask an entity within the request's deadline."""
+        """Ask an entity within the request's deadline.
+
+        The client asks again by itself when an answer is late or lost. So that a change is one change then, its owner must know
+        the command again: without a digest of the caller's it gets one.
+        """
+        if not digest and type(command) not in READS:
+            digest = ONCE
         deadline_ms = self.clock.now_ms() + self.settings.request_deadline_ms
         return await self.client.ask(kind, key, command, command_id=command_id or self.new_id(), digest=digest, deadline_ms=deadline_ms)
 

@@ -14,11 +14,13 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.openapi import OpenAPIConfig
 
 from actors.domain.entity import Refused
+from actors.domain.staff import Actor, allows
 from actors.domain.token import AccessToken
 from schemas.ids import derived_id
 from serve import strict_json
 from serve.answers import NO_STORE, Reply
 from serve.desk import Desk
+from serve.permissions import ACTOR, guard
 from serve.requests import Receive, Refusal, check_json_type, read_body
 from serve.requests import Request as Head
 
@@ -59,10 +61,22 @@ class ShopRequest(Request[Any, Any, Any]):
 
     def customer(self) -> AccessToken:
         """Who asks. Refusal unless somebody is logged in."""
-        token = self.desk.authentication.customer(self.head.headers.get(b"authorization"), self.desk.clock.now_ms())
+        desk, head = self.desk, self.head
+        token = desk.authentication.customer(desk.cookies.credential(head), desk.clock.now_ms())
         if isinstance(token, Refused):
             raise Refusal(token.code)
         return token
+
+    def actor(self) -> Actor:
+        """Who of the staff asks, by the roles in the table. Only for operations that take a permission of the staff."""
+        actor = self.scope.get(ACTOR)
+        assert isinstance(actor, Actor), "the operation takes no permission of the staff"
+        return actor
+
+    def permitted(self, permission: str) -> bool:
+        """Whether who asks may do something more than the operation itself takes."""
+        actor = self.scope.get(ACTOR)
+        return isinstance(actor, Actor) and allows(actor.roles, permission)
 
     def command(self, user_id: str, operation: str) -> tuple[bytes, bytes]:
         """(id, digest) of what a user asks under an Idempotency-Key: the same for a repeat, another digest for another body."""
@@ -91,6 +105,7 @@ class Framework:
         self.app = Litestar(
             route_handlers=list(handlers),
             request_class=ShopRequest,
+            guards=[guard],
             exception_handlers={Exception: _keep_failure, HTTPException: _keep_failure, Refusal: _keep_failure},
             # Its document would come with pages that load from elsewhere: ours is made of it and served by ourselves.
             openapi_config=None,
@@ -120,12 +135,12 @@ class Framework:
             raise _translated(failure)
         handler = scope.get("route_handler")
         head.route = getattr(handler, "operation_id", None) or "unknown"
-        return _reply_of(sent)
+        return _reply_of(sent, head.cookies)
 
 
-def _reply_of(sent: list[dict[str, Any]]) -> Reply:
+def _reply_of(sent: list[dict[str, Any]], cookies: tuple[bytes, ...]) -> Reply:
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    headers = tuple((name, value) for name, value in sent[0]["headers"])
+    headers = (*((name, value) for name, value in sent[0]["headers"]), *((b"set-cookie", cookie) for cookie in cookies))
     if not any(name == b"cache-control" for name, _ in headers):
         headers = (*headers, NO_STORE)
     return Reply(sent[0]["status"], body, headers)

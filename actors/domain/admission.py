@@ -102,6 +102,7 @@ class AdmissionKind:
     commands: ClassVar[tuple[type, ...]] = (
         Configure, Open, Close, End, Enter, Draw, IsWinner, MarkSoldOut, Restocked, ReadSale,
     )  # fmt: skip
+    reads: ClassVar[tuple[type, ...]] = (ReadSale, IsWinner)
     ending: ClassVar[tuple[type, ...]] = (Close, End, MarkSoldOut)
     events: ClassVar[tuple[type, ...]] = (SaleConfigured, SaleMoved, SaleEntered, SaleDrawn, SaleStockTold)
     replies: ClassVar[tuple[type, ...]] = (SaleView, DrawEntered, Winner)

@@ -82,6 +82,7 @@ class CartKind:
     commands: ClassVar[tuple[type, ...]] = (
         PutLine, RemoveLine, Clear, ReadCart, TakeForMerge, MergeGuest, ConsumeLines,
     )  # fmt: skip
+    reads: ClassVar[tuple[type, ...]] = (ReadCart,)
     ending: ClassVar[tuple[type, ...]] = (RemoveLine, Clear, ConsumeLines)
     events: ClassVar[tuple[type, ...]] = (
         CartLinePut, CartCleared, CartTaken, CartHandedOver, CartMerged, CartConsumed, CartTouched, CartExpired,

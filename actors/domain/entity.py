@@ -100,6 +100,7 @@ class Kind(Protocol):
 
     ``commands``, ``events``, ``replies``: the tagged Structs it understands, writes and answers with.
     ``route(key)``: the text whose hash names the shard; kinds of one user share ``user:<id>``.
+    ``reads``: those of its commands that only look; every other one must come under an id with a digest, or be idempotent by itself.
     ``ending``: those of its commands that finish what was begun or give something back; they are taken also by
     a host that has no room for anything new.
     ``crowd(key, command)``: what the command contends for; when commands queue, crowds take turns.
@@ -109,6 +110,7 @@ class Kind(Protocol):
 
     name: ClassVar[str]
     commands: ClassVar[tuple[type, ...]]
+    reads: ClassVar[tuple[type, ...]]
     ending: ClassVar[tuple[type, ...]]
     events: ClassVar[tuple[type, ...]]
     replies: ClassVar[tuple[type, ...]]

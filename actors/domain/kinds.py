@@ -11,17 +11,35 @@ import msgspec
 
 from actors.domain.admission import AdmissionKind
 from actors.domain.cart import CartKind
+from actors.domain.codes import CodesKind
 from actors.domain.entity import Kind, Refused
+from actors.domain.factors import FactorsKind
 from actors.domain.member import MemberKind
 from actors.domain.order import OrderKind
 from actors.domain.quota import QuotaKind
 from actors.domain.sessions import SessionsKind
+from actors.domain.sms_budget import SmsBudgetKind
 from actors.domain.stock import StockKind
 from schemas import gateway
 
 KINDS: Final[dict[str, Kind]] = {
-    kind.name: kind for kind in (StockKind(), OrderKind(), CartKind(), SessionsKind(), QuotaKind(), AdmissionKind(), MemberKind())
+    kind.name: kind
+    for kind in (
+        StockKind(),
+        OrderKind(),
+        CartKind(),
+        SessionsKind(),
+        QuotaKind(),
+        AdmissionKind(),
+        CodesKind(),
+        SmsBudgetKind(),
+        FactorsKind(),
+        MemberKind(),
+    )
 }
+
+READS: Final = frozenset(command for kind in KINDS.values() for command in kind.reads)
+"""Commands that only look: asked twice, they do no harm, and nothing of them is written down."""
 
 ENDING: Final = frozenset(command for kind in KINDS.values() for command in kind.ending)
 """Commands that a host takes also when it has no room for anything new."""

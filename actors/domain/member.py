@@ -75,6 +75,7 @@ class MemberKind:
     """The kind ``member``. Key: a user id; it lives with the user's orders."""
 
     name: ClassVar[str] = "member"
+    reads: ClassVar[tuple[type, ...]] = (said.ReadMember,)
     commands: ClassVar[tuple[type, ...]] = (
         said.Earn, said.TakeBack, said.SignIn, said.ReviewGrowth, said.HoldPoints, said.CommitPoints, said.ReleasePoints,
         said.ReinstatePoints, said.SpendInMall, said.SetBirthday, said.TakeFreeShipping, said.ReturnFreeShipping, said.ReadMember,

@@ -97,6 +97,7 @@ class OrderKind:
 
     name: ClassVar[str] = "order"
     commands: ClassVar[tuple[type, ...]] = (PlaceOrder, ReadOrder, PayOrder, CancelOrder, PaymentNotice, ConfirmHold)
+    reads: ClassVar[tuple[type, ...]] = (ReadOrder,)
     ending: ClassVar[tuple[type, ...]] = (PayOrder, CancelOrder, PaymentNotice, ConfirmHold)
     events: ClassVar[tuple[type, ...]] = (
         OrderPlaced, OrderStarted, OrderStepTaken, OrderStepMoved, OrderConfirmed, OrderRefused, OrderAbandoned,

@@ -36,6 +36,9 @@ from schemas.stock import Reserve
 
 LINES_MAX: Final = 100
 LINE_QUANTITY_MAX: Final = 999
+SEALED_ADDRESS_MAX: Final = 8192
+"""Bytes of an address that is sealed: nine fields of 200 characters and what seals them."""
+
 OPEN_SALE_STATES: Final = ("open", "drawn")
 
 
@@ -101,7 +104,13 @@ def _guard_book(state: OrderBook, command: PlaceOrder, context: Context) -> Refu
 
 
 def _guard_address(command: PlaceOrder) -> Refused | None:
-    """An order from a cart needs an address. One of a flash sale goes without; if it names one, that is checked as well."""
+    """An order from a cart needs an address. One of a flash sale goes without; if it names one, that is checked as well.
+
+    One that is sealed was checked at the edge: here nobody can read it.
+    """
+    if command.sealed_ship_to:
+        wrong = command.ship_to is not None or len(command.sealed_ship_to) > SEALED_ADDRESS_MAX
+        return Refused(code="address_invalid", params={"reason": "ship_to"}) if wrong else None
     reason = "ship_to" if command.ship_to is None else flaw(command.ship_to)
     return Refused(code="address_invalid", params={"reason": reason}) if reason else None
 
@@ -206,6 +215,7 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
             points=points,
             member_level=command.member_level,
             rules_version=priced.rules_version,
+            sealed_ship_to=command.sealed_ship_to,
             limit=limit,
         )
 

@@ -90,6 +90,7 @@ class QuotaKind:
 
     name: ClassVar[str] = "quota"
     commands: ClassVar[tuple[type, ...]] = (Configure, Claim, Redeem, GiveBack, Reinstate, ReadQuota)
+    reads: ClassVar[tuple[type, ...]] = (ReadQuota,)
     ending: ClassVar[tuple[type, ...]] = (Redeem, GiveBack, Reinstate)
     events: ClassVar[tuple[type, ...]] = (
         QuotaConfigured, QuotaClaimed, QuotaRedeemed, QuotaGivenBack, QuotaReinstated, QuotaAsked, QuotaKept,

@@ -81,6 +81,7 @@ class SessionsKind:
 
     name: ClassVar[str] = "sessions"
     commands: ClassVar[tuple[type, ...]] = (Login, Refresh, Revoke, RevokeAll, ListSessions, CheckSession)
+    reads: ClassVar[tuple[type, ...]] = (ListSessions, CheckSession)
     ending: ClassVar[tuple[type, ...]] = (Revoke, RevokeAll)
     events: ClassVar[tuple[type, ...]] = (SessionStarted, SessionRefreshed, SessionsEnded)
     replies: ClassVar[tuple[type, ...]] = (SessionGranted, SessionList, SessionsRevoked, SessionAlive)

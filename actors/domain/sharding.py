@@ -1,5 +1,6 @@
 """Which shard an entity lives in."""
 
+import hashlib
 from typing import Final
 
 from actors.domain.kinds import KINDS
@@ -42,3 +43,7 @@ class Sharding:
     def pool(self, shard: int) -> str:
         """The name of the pool that a shard belongs to."""
         return pool_of(self._pools, shard)
+
+    def derived_key(self, purpose: str) -> bytes:
+        """A secret of 32 bytes for another purpose, which lasts as long as the database."""
+        return hashlib.blake2b(purpose.encode(), key=self._secret, person=b"stampede.derived", digest_size=32).digest()

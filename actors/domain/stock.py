@@ -118,6 +118,7 @@ class StockKind:
         PutIn, WriteOff, Reserve, Sell, Release, Restock, TransferOut, TransferIn, ReadStock,
         ProveSoldOut,
     )  # fmt: skip
+    reads: ClassVar[tuple[type, ...]] = (ReadStock, ProveSoldOut)
     ending: ClassVar[tuple[type, ...]] = (Sell, Release, Restock, TransferIn, WriteOff)
     events: ClassVar[tuple[type, ...]] = (
         StockPutIn, StockWrittenOff, StockHeld, StockSold, StockReleased, StockRestocked, StockSent, StockArrived,

@@ -4,8 +4,15 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
+from actors.domain.masking import masked_value
 from schemas.settings import Settings
+
+
+def hide_personal(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """The line with addresses, numbers and tokens hidden, wherever they slipped in."""
+    return {name: masked_value(name, value) for name, value in line.items()}
 
 
 def configure_logs(settings: Settings) -> None:
@@ -17,6 +24,7 @@ def configure_logs(settings: Settings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.dict_tracebacks,
+            hide_personal,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -6,9 +6,10 @@ from typing import Any
 
 import ray
 
-from actors.runtime.assembly import HostProcess
+from actors.runtime.assembly import HostProcess, host_number
 from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory
+from actors.runtime.landing import keep_landing
 from actors.runtime.logs import configure_logs
 from actors.runtime.ray_transport import RayTransport
 from actors.runtime.socket_transport import SocketServer, SocketTransport, socket_path
@@ -32,6 +33,8 @@ class _ShardHost:
         self._settings = settings
         # Begun here and not when told to: a host that Ray starts again is back that much earlier.
         self._ready: asyncio.Task[None] | None = asyncio.ensure_future(self._start())
+        # Of each node the first host: events wait in a directory of their node.
+        self._landing = asyncio.ensure_future(keep_landing(config_path, settings)) if host_number(name) == 0 else None
         self._stopped = False
 
     async def _start(self) -> None:
@@ -79,6 +82,8 @@ class _ShardHost:
     async def stop(self) -> None:
         """Hand over every shard and leave the board."""
         self._stopped = True
+        if self._landing is not None:
+            self._landing.cancel()
         if self._is_ready():
             self._socket.close()
             await self._process.stop()

@@ -18,7 +18,11 @@ TRIES: Final = 3
 
 
 class RayStartFailed(Exception):
-    """Ray did not start. The message says what was tried and where its logs are."""
+    """Ray did not start: how often it was tried, where its logs are, and the last error."""
+
+    def __init__(self, tries: int, logs: str, reason: str) -> None:
+        super().__init__(tries, logs, reason)
+        self.tries, self.logs, self.reason = tries, logs, reason
 
 
 class RunningRay:
@@ -38,9 +42,10 @@ class RunningRay:
             end_node(self.node)
 
 
-def start_ray(settings: Settings, progress: Callable[[str], None]) -> RunningRay:
+def start_ray(settings: Settings, failed: Callable[[int, int, str], None]) -> RunningRay:
     """Join ``RAY_ADDRESS`` when it is set; otherwise a Ray of our own, never somebody else's.
 
+    failed: told of each try that failed: its number, how many there are, and why.
     ``actors.runtime.environment.prepare_ray`` was called before this module was imported.
     """
     address = os.environ.get("RAY_ADDRESS")
@@ -56,11 +61,11 @@ def start_ray(settings: Settings, progress: Callable[[str], None]) -> RunningRay
             return running
         except Exception as error:
             last = error
-            progress(f"Ray did not start ({type(error).__name__}); that was try {attempt} of {TRIES}")
+            failed(attempt, TRIES, type(error).__name__)
             running.stop()
             if attempt < TRIES:
                 time.sleep(attempt)
-    raise RayStartFailed(f"Ray did not start in {TRIES} tries. Its logs are in {directory}. The last error: {last}") from last
+    raise RayStartFailed(TRIES, str(directory), str(last)) from last
 
 
 def _join(address: str) -> None:

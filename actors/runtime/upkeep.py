@@ -57,15 +57,18 @@ def main(config: str) -> int:
 
 
 class UpkeepTimer:
-    """Starts a run every so often, one at a time. ``codes``: how the last ten ended; ``pid``: the one that began last."""
+    """Starts a run of a module every so often, one at a time. ``codes``: how the last ten ended; ``pid``: the one that began last."""
 
-    def __init__(self, config: str, every_s: float, log_file: Path, *, first_s: float = FIRST_S) -> None:
+    def __init__(
+        self, config: str, every_s: float, log_file: Path, *, first_s: float = FIRST_S, module: str = "actors.runtime.upkeep"
+    ) -> None:
         self.codes: list[int] = []
         self.pid: int | None = None
         self._config = config
         self._every_s = every_s
         self._first_s = min(first_s, every_s)
         self._log_file = log_file
+        self._module = module
 
     async def run(self) -> None:
         """For ever. A run that goes on when this is cancelled is killed."""
@@ -78,7 +81,7 @@ class UpkeepTimer:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "actors.runtime.upkeep", self._config]
+        command = [sys.executable, "-m", self._module, self._config]
         with self._log_file.open("ab") as output:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 

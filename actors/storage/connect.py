@@ -33,7 +33,14 @@ InternalClientError is what asyncpg says when the server's last word arrived bet
 
 
 class UnsafeDatabase(Exception):
-    """The server is set to lose acknowledged commits. The message says which setting, and what to do."""
+    """The server is set to lose acknowledged commits: its ``setting`` has this ``value``."""
+
+    def __init__(self, setting: str, value: str) -> None:
+        super().__init__(setting, value)
+        self.setting, self.value = setting, value
+
+    def __str__(self) -> str:
+        return f"PostgreSQL has {self.setting} = {self.value}: an acknowledged order could be lost"
 
 
 async def open_pool(url: str, *, size: int = 8) -> "asyncpg.Pool[Any]":
@@ -53,7 +60,7 @@ async def check_durable(connection: Any) -> None:
     for name in REQUIRED_ON:
         value = await connection.fetchval("SELECT current_setting($1)", name)
         if value not in ("on", "remote_apply", "remote_write", "local") or (name == "synchronous_commit" and value == "off"):
-            raise UnsafeDatabase(f"PostgreSQL has {name} = {value}: an acknowledged order could be lost. Set {name} = on and start again.")
+            raise UnsafeDatabase(name, value)
 
 
 async def unsafe_standby(connection: Any) -> str:

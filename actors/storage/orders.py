@@ -9,10 +9,10 @@ from schemas.order import CouponClaim, PricedLine
 
 _COLUMNS: Final = "order_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms"
 LIST: Final = f"""
-SELECT {_COLUMNS} FROM orders WHERE user_id = $1 AND (placed_at_ms, order_id) < ($2, $3)
+SELECT {_COLUMNS} FROM orders WHERE user_id = ANY($1::text[]) AND (placed_at_ms, order_id) < ($2, $3)
 ORDER BY placed_at_ms DESC, order_id DESC LIMIT $4"""
-ONE: Final = f"SELECT {_COLUMNS}, reason, lines, coupons FROM orders WHERE order_id = $1 AND user_id = $2"
-PAYMENTS: Final = "SELECT payment_id, status FROM payment WHERE order_id = $1 AND user_id = $2 ORDER BY started_at_ms"
+ONE: Final = f"SELECT {_COLUMNS}, reason, lines, coupons FROM orders WHERE order_id = $1 AND user_id = ANY($2::text[])"
+PAYMENTS: Final = "SELECT payment_id, status FROM payment WHERE order_id = $1 AND user_id = ANY($2::text[]) ORDER BY started_at_ms"
 REACHED: Final = "SELECT seq FROM projection_position WHERE projection = 'orders' AND shard = $1"
 
 
@@ -42,17 +42,17 @@ class Orders:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
-    async def page(self, user_id: str, before_ms: int, before_id: str, limit: int) -> list[OrderRow]:
-        """A user's orders placed before one of them, the newest first."""
-        rows = await known(self._pool.fetch(LIST, user_id, before_ms, before_id, limit))
+    async def page(self, user_ids: list[str], before_ms: int, before_id: str, limit: int) -> list[OrderRow]:
+        """The orders of one person's accounts placed before one of them, the newest first."""
+        rows = await known(self._pool.fetch(LIST, user_ids, before_ms, before_id, limit))
         return [OrderRow(**dict(row)) for row in rows]
 
-    async def one(self, user_id: str, order_id: str) -> OrderRow | None:
-        """One order of this user."""
-        row = await known(self._pool.fetchrow(ONE, order_id, user_id))
+    async def one(self, user_ids: list[str], order_id: str) -> OrderRow | None:
+        """One order of these users."""
+        row = await known(self._pool.fetchrow(ONE, order_id, user_ids))
         if row is None:
             return None
-        payments = await known(self._pool.fetch(PAYMENTS, order_id, user_id))
+        payments = await known(self._pool.fetch(PAYMENTS, order_id, user_ids))
         values = dict(row) | {"lines": _LINES.decode(row["lines"]), "coupons": _COUPONS.decode(row["coupons"])}
         return OrderRow(**values, payments={payment["payment_id"]: payment["status"] for payment in payments})
 

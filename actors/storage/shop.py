@@ -55,7 +55,7 @@ async def is_empty(connection: Any) -> bool:
     return bool(await connection.fetchval(IS_EMPTY))
 
 
-async def load_shop(connection: Any, sharding: Sharding, shop: Shop, progress: Callable[[str], None]) -> int:
+async def load_shop(connection: Any, sharding: Sharding, shop: Shop, progress: Callable[[str, int], None]) -> int:
     """Write a whole shop, all or nothing; answers how many products it has. ``progress`` gets a line at each step.
 
     Coupons cannot be claimed before :func:`configure_quotas` has told their owners. NotEmpty: the tables hold something.
@@ -64,16 +64,17 @@ async def load_shop(connection: Any, sharding: Sharding, shop: Shop, progress: C
         if not await is_empty(connection):
             raise NotEmpty
         count = await copy_rows(connection, "product", shop.products)
-        progress(f"{count:,} products")
+        progress("products", count)
         await copy_rows(connection, "sku", shop.skus, columns=SKU_COLUMNS)
         await copy_rows(connection, "coupon", shop.coupons)
         await connection.execute(GIFTS)
         await connection.execute(MALL)
-        progress(f"{shop.skus.height:,} articles, {shop.coupons.height} coupons")
+        progress("articles", shop.skus.height)
+        progress("coupons", shop.coupons.height)
         keys = (shop.skus["sku_id"] + "#0").to_list()
         quantities = list(zip(keys, shop.skus["on_hand"].to_list(), strict=True))
         stocked = await bulk_put_in(connection, sharding, quantities, await connection.fetchval(NOW_MS))
-        progress(f"{stocked:,} articles have stock")
+        progress("stocked", stocked)
     await connection.execute(LEARN)
     return count
 

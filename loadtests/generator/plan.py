@@ -2,18 +2,21 @@
 
 import random
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from loadtests.figures import Attempt
+
+NUMBER: Final = "@request-number@"
+"""Stands in a body for the number of its request, in as many digits."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One load, as a file that a generator process reads.
 
     rate_per_s: of an open load; 0 means closed: every connection sends again when it was answered.
-    paths: taken in turn. body: empty for reads, which carry no Idempotency-Key.
+    paths: taken in turn. body: empty for reads, which carry no Idempotency-Key; it may hold ``NUMBER`` once.
     run: begins every Idempotency-Key; the request's number ends it, so that a request can be sent again.
     first, step: request n is of the user on line (first + n * step) of the token file, cyclic.
     only: numbers of the requests to send (again); empty means all.
@@ -88,7 +91,8 @@ class Requests:
         shared = "\r\n".join(lines)
         self._heads = [f"{plan.method} {path} HTTP/1.1\r\n{shared}\r\n".encode() for path in plan.paths]
         self._bearers = [f"Authorization: Bearer {token}\r\n".encode() for _, token in tokens] or [b""]
-        self._body = plan.body.encode()
+        self._body, *rest = plan.body.encode().split(NUMBER.encode())
+        self._rest = rest[0] if rest else None
 
     def user_of(self, number: int) -> str:
         """The user who sends request ``number``; empty without tokens."""
@@ -103,7 +107,11 @@ class Requests:
         head = self._heads[number % len(self._heads)] + self._bearers[self._line(number)]
         if self._plan.method == "GET":
             return head + b"\r\n"
-        return head + f"Idempotency-Key: {self.key_of(number)}\r\n\r\n".encode() + self._body
+        return head + f"Idempotency-Key: {self.key_of(number)}\r\n\r\n".encode() + self._body + self._numbered(number)
+
+    def _numbered(self, number: int) -> bytes:
+        """What follows the number in a body that has one, and the number."""
+        return b"" if self._rest is None else b"%0*d" % (len(NUMBER), number) + self._rest
 
     def _line(self, number: int) -> int:
         return (self._plan.first + number * self._plan.step) % len(self._bearers)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.http.shapes import CouponRef, Position, Timestamp, Version
+from schemas.http.shapes import AddressRef, CouponRef, Position, Timestamp, Version
 from schemas.money import Money
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
@@ -26,9 +26,13 @@ class ShipTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Checkout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Order what is in the cart. ``cart_version`` and ``expected_total``: what the buyer saw; a drift is refused."""
+    """Order what is in the cart, to ``ship_to`` or to an address of one's book (``address_id``).
 
-    ship_to: ShipTo
+    ``cart_version`` and ``expected_total``: what the buyer saw; a drift is refused.
+    """
+
+    ship_to: ShipTo | None = None
+    address_id: AddressRef | None = None
     cart_version: Version | None = None
     expected_total: Money | None = None
     coupon_ids: Annotated[tuple[CouponRef, ...], msgspec.Meta(max_length=10)] = ()

@@ -8,6 +8,7 @@ _ID: Final = "_[A-Za-z0-9_.-]{1,58}$"
 
 SkuRef = Annotated[str, msgspec.Meta(pattern="^sku" + _ID, description="an article", examples=["sku_1"])]
 CouponRef = Annotated[str, msgspec.Meta(pattern="^cpn" + _ID, description="a coupon", examples=["cpn_1"])]
+AddressRef = Annotated[str, msgspec.Meta(pattern="^adr" + _ID, description="an address of one's book", examples=["adr_1"])]
 GuestToken = Annotated[str, msgspec.Meta(pattern="^gst_[0-9a-hjkmnp-tv-z]{20}$", description="names a guest's cart; keep it secret")]
 
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=999, description="pieces")]

@@ -15,10 +15,18 @@ sale: Final = typer.Typer(help=say("sale"), no_args_is_help=True, rich_markup_mo
 app.add_typer(sale, name="sale")
 journal: Final = typer.Typer(help=say("journal"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(journal, name="journal")
+events: Final = typer.Typer(help=say("events"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(events, name="events")
 
 member: Final = typer.Typer(help=say("member"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(member, name="member")
+staff: Final = typer.Typer(help=say("staff"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(staff, name="staff")
+privacy: Final = typer.Typer(help=say("privacy"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(privacy, name="privacy")
 
+UserArgument = Annotated[str, typer.Argument(metavar="USER")]
+RoleArgument = Annotated[str, typer.Argument(metavar="ROLE")]
 KeepDays = Annotated[int | None, typer.Option(min=7, help=say("o_keep_days"))]
 AsJson = Annotated[bool, typer.Option("--json", help=say("o_json"))]
 HOURS: Final = 1.0
@@ -276,6 +284,88 @@ def member_rules(as_json: AsJson = False) -> None:
         _print(rules)
     else:
         typer.echo(members.rules_words(rules))
+
+
+@events.command("status", help=say("events_status"))
+def events_status(as_json: AsJson = False) -> None:
+    from serve.cli import events as behaviour
+    from serve.cli.door import environment
+
+    view = behaviour.status(environment())
+    if as_json:
+        _print(view)
+    else:
+        typer.echo(behaviour.status_words(view))
+
+
+@events.command("land", help=say("events_land"))
+def events_land(as_json: AsJson = False) -> None:
+    from serve.cli import events as behaviour
+    from serve.cli.door import environment
+
+    report = behaviour.land(environment())
+    if as_json:
+        _print(report)
+    else:
+        typer.echo(behaviour.land_words(report))
+    if report.problem:
+        raise typer.Exit(1)
+
+
+@staff.command("grant", help=say("staff_grant"))
+def staff_grant(user: UserArgument, role: RoleArgument, merchant: Annotated[str, typer.Option(help=say("o_merchant"))] = "") -> None:
+    from serve.cli.door import environment
+    from serve.cli.staff import grant
+
+    grant(environment(), user, role, merchant)
+    typer.echo(say("granted", user=user, role=role))
+
+
+@staff.command("revoke", help=say("staff_revoke"))
+def staff_revoke(user: UserArgument, role: RoleArgument) -> None:
+    from serve.cli.door import environment
+    from serve.cli.staff import revoke
+
+    ended = revoke(environment(), user, role)
+    typer.echo(say("revoked" if ended else "revoked_at_rest", user=user, role=role))
+
+
+@staff.command("merchant", help=say("staff_merchant"))
+def staff_merchant(
+    merchant_id: Annotated[str, typer.Argument(metavar="MERCHANT")],
+    title: Annotated[str, typer.Option(help=say("o_title"))],
+    title_zh: Annotated[str, typer.Option(help=say("o_title_zh"))],
+    product: Annotated[list[str] | None, typer.Option(help=say("o_product"))] = None,
+) -> None:
+    from serve.cli.door import environment
+    from serve.cli.staff import merchant
+
+    count = merchant(environment(), merchant_id, title, title_zh, product or [])
+    typer.echo(say("merchant_made", merchant=merchant_id, title=title, count=count))
+
+
+@staff.command("list", help=say("staff_list"))
+def staff_list(as_json: AsJson = False) -> None:
+    from serve.cli.door import environment
+    from serve.cli.staff import listed, listed_words
+
+    grants = listed(environment())
+    if as_json:
+        _print(grants)
+    else:
+        typer.echo(listed_words(grants))
+
+
+@privacy.command("run", help=say("privacy_run"))
+def privacy_run(as_json: AsJson = False) -> None:
+    from serve.cli.door import environment
+    from serve.cli.privacy import run, words
+
+    done = run(environment())
+    if as_json:
+        _print(done)
+    else:
+        typer.echo(words(done))
 
 
 @app.command(help=say("drain"))

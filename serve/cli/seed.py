@@ -44,13 +44,19 @@ async def _seed_shop(settings: Settings, name: str, progress: Progress, *, with_
             raise Trouble("setting_wrong", reason=error) from error
         shop = demo_shop() if name == "demo" else small_shop(1)
         try:
-            count = await load_shop(connection, cluster.sharding(), shop, progress)
+            count = await load_shop(
+                connection, cluster.sharding(), shop, lambda step, count: progress(say(f"up_{step}", count=f"{count:,}"))
+            )
         except NotEmpty:
             return None
     if with_quotas:
         async with open_client(settings) as client:
             await configure_quotas(client, settings)
     return count
+
+
+def _said(step: str, count: int) -> str:
+    return say(f"up_{step}", count=f"{count:,}")
 
 
 def seed_users(settings: Settings, count: int, tokens: Path, hours: float, progress: Progress) -> None:

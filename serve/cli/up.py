@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 
 from schemas.settings import Settings
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from actors.runtime.start import RunningRay
 
 READY_S: Final = 60.0
+NAME_CELLS: Final = 21
+"""A Chinese character fills two cells of a terminal."""
 
 Progress = Callable[[str], None]
 
@@ -77,7 +80,7 @@ def up(settings: Settings) -> int:
                 _announce(settings, console)
             while not stop.wait(0.5):
                 ray.check(settings)
-            console.print("Stopping: requests are finished, shards handed over, servers closed.")
+            console.print(say("up_stopping"))
         return 0
     except CannotStart as error:
         console.print(f"[bold red]{error}[/]")
@@ -97,6 +100,7 @@ def _start(settings: Settings, stack: contextlib.ExitStack, console: Console, st
     steps: list[Callable[[Settings], Settings]] = [
         lambda current: _take_directory(current, stack, ray),
         lambda current: _check_ports(current),
+        lambda current: _check_logins(current),
         lambda current: _servers(current, stack, tell),
         lambda current: asyncio.run(_prepare_database(current, tell)),
         lambda current: _simulator(current, stack, tell),
@@ -118,9 +122,7 @@ def _take_directory(settings: Settings, stack: contextlib.ExitStack, ray: OwnRay
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise CannotStart(
-            f"Another copy is running in {settings.data_path}. Stop it, or set STAMPEDE_DATA_DIR to another directory and other ports."
-        ) from None
+        raise CannotStart(say("up_another_copy", directory=settings.data_path)) from None
     # The keeper of the direct port outlives its replicas, and a run that was killed leaves more than that.
     _end_keeper(settings)
     _end_leftovers(settings)
@@ -139,9 +141,18 @@ def _check_ports(settings: Settings) -> Settings:
             try:
                 probe.bind((settings.host, port))
             except OSError as error:
-                raise CannotStart(
-                    f"Port {port} on {settings.host} is taken ({error.strerror}). Free it, or set {name} to another one."
-                ) from error
+                raise CannotStart(say("up_port_taken", port=port, host=settings.host, reason=error.strerror, name=name)) from error
+    return settings
+
+
+def _check_logins(settings: Settings) -> Settings:
+    """Keys of third parties that cannot be read, or are there by half, end the start here and not in every replica."""
+    from actors.adapters.oauth.offered import logins_of
+
+    try:
+        logins_of(settings)
+    except ValueError as error:
+        raise CannotStart(say("setting_wrong", reason=error)) from error
     return settings
 
 
@@ -164,12 +175,12 @@ def _servers(settings: Settings, stack: contextlib.ExitStack, tell: Progress) ->
 
     try:
         if settings.database_url is None:
-            tell("starting PostgreSQL")
+            tell(say("up_starting", what="PostgreSQL"))
             postgres = EmbeddedPostgres(settings.data_path / "postgres")
             stack.callback(postgres.stop)
             settings = msgspec.structs.replace(settings, database_url=postgres.start(tell))
         if settings.redis_url is None:
-            tell("starting Valkey")
+            tell(say("up_starting", what="Valkey"))
             valkey = EmbeddedValkey(settings.data_path / "valkey")
             stack.callback(valkey.stop)
             settings = msgspec.structs.replace(settings, redis_url=valkey.start(tell))
@@ -183,26 +194,34 @@ async def _prepare_database(settings: Settings, tell: Progress) -> Settings:
 
     from actors.storage.connect import LOST, UnsafeDatabase, check_durable, unsafe_standby
     from actors.storage.migrate import found_cluster, migrate
+    from actors.storage.sealing import FILE, WrongKeys
     from actors.storage.seed import demo_shop, small_shop
     from actors.storage.shop import is_empty, load_shop
+    from serve.cli.migrate import seal_fields
 
     try:
         connection = await asyncpg.connect(settings.database_url, timeout=10)
     except LOST as error:
-        raise CannotStart(f"PostgreSQL cannot be reached: {error}. Check STAMPEDE_DATABASE_URL.") from error
+        raise CannotStart(say("up_database_away", reason=error)) from error
     try:
         await check_durable(connection)
         if standby := await unsafe_standby(connection):
             tell(say("standby", name=standby))
         for name in await migrate(connection):
-            tell(f"migrated {name}")
+            tell(say("migrated", name=name))
+        if count := await seal_fields(connection, settings):
+            tell(say("resealed", count=count))
         cluster = await found_cluster(connection, settings.shard_count, settings.pools)
         if settings.shop != "none" and await is_empty(connection):
-            tell(f"loading the {settings.shop} shop")
+            tell(say("up_loading", shop=settings.shop))
             shop = demo_shop() if settings.shop == "demo" else small_shop(1)
-            await load_shop(connection, cluster.sharding(), shop, tell)
-    except (UnsafeDatabase, ValueError) as error:
-        raise CannotStart(str(error)) from error
+            await load_shop(connection, cluster.sharding(), shop, lambda step, count: tell(say(f"up_{step}", count=f"{count:,}")))
+    except UnsafeDatabase as error:
+        raise CannotStart(say("up_unsafe_database", setting=error.setting, value=error.value)) from error
+    except WrongKeys as error:
+        raise CannotStart(say("up_wrong_keys", name=error.name, file=FILE)) from error
+    except ValueError as error:
+        raise CannotStart(say("setting_wrong", reason=error)) from error
     finally:
         await connection.close()
     return settings
@@ -214,7 +233,7 @@ def _simulator(settings: Settings, stack: contextlib.ExitStack, tell: Progress) 
         return settings
     from actors.storage.embedded.traces import started_at, watch
 
-    tell("starting the payment simulator")
+    tell(say("up_starting", what=say("up_simulator")))
     command = [
         sys.executable, "-m", "actors.testing.stripe_simulator",
         "--port", str(settings.simulator_port),
@@ -248,7 +267,7 @@ def _cluster(settings: Settings, stack: contextlib.ExitStack, tell: Progress, ra
     from actors.runtime.config import short_directory
     from actors.runtime.environment import prepare_ray
 
-    tell("starting Ray")
+    tell(say("up_starting", what="Ray"))
     # A crashed run may have left sockets behind; nobody listens on them.
     for left in short_directory(settings).glob("*.sock"):
         left.unlink(missing_ok=True)
@@ -258,11 +277,11 @@ def _cluster(settings: Settings, stack: contextlib.ExitStack, tell: Progress, ra
 
     prepare_environment(settings)
     try:
-        ray.running = start_ray(settings, tell)
+        ray.running = start_ray(settings, lambda number, of, reason: tell(say("up_ray_again", number=number, tries=of, reason=reason)))
         stack.callback(ray.unless_lost, ray.running.stop)
     except RayStartFailed as error:
-        raise CannotStart(str(error)) from error
-    tell("starting the shard hosts")
+        raise CannotStart(say("up_ray_failed", tries=error.tries, logs=error.logs, reason=error.reason)) from error
+    tell(say("up_starting", what=say("up_hosts")))
     stack.callback(ray.unless_lost, stop_runtime)
     start_runtime(settings)
     return settings
@@ -272,24 +291,20 @@ def _storefront(settings: Settings, stack: contextlib.ExitStack, tell: Progress,
     from actors.runtime.config import FILE, short_directory
     from serve.app import ServeStartFailed, start_serve, stop_serve
 
-    tell("starting the storefront")
+    tell(say("up_starting", what=say("up_storefront")))
     stack.callback(ray.unless_lost, stop_serve)
     try:
         start_serve(settings, str(settings.data_path / FILE))
     except ServeStartFailed as error:
-        raise CannotStart(
-            f"The storefront did not start ({error}): the machine may be too busy, try again. Its logs are in "
-            f"{short_directory(settings) / 'r' / 'session_latest' / 'logs' / 'serve'}."
-        ) from error
+        logs = short_directory(settings) / "r" / "session_latest" / "logs" / "serve"
+        raise CannotStart(say("up_serve_failed", reason=error, logs=logs)) from error
     if settings.stripe_url is None and not _listens(settings.host, settings.simulator_port):
-        raise CannotStart(
-            f"The payment simulator does not answer on port {settings.simulator_port}. Its log is {settings.data_path / 'simulator.log'}."
-        )
+        raise CannotStart(say("up_simulator_silent", port=settings.simulator_port, log=settings.data_path / "simulator.log"))
     deadline = time.monotonic() + READY_S
     for port in (settings.direct_port, settings.ingress_port):
         while not _answers(f"http://{settings.host}:{port}/readyz"):
             if time.monotonic() > deadline:
-                raise CannotStart(f"The storefront on port {port} is not ready after {READY_S:.0f} s. See {settings.data_path} for logs.")
+                raise CannotStart(say("up_not_ready", port=port, seconds=f"{READY_S:.0f}", directory=settings.data_path))
             time.sleep(0.1)
     return settings
 
@@ -317,18 +332,19 @@ async def _finish_shop(settings: Settings, tell: Progress) -> Settings:
     async with open_client(settings) as client:
         count = await configure_quotas(client, settings)
     if count:
-        tell(f"{count} coupons are ready")
+        tell(say("up_coupons_ready", count=count))
     return settings
 
 
 def _announce(settings: Settings, console: Console) -> None:
     host = settings.host
     rows = [
-        ("shop, through Serve", f"http://{host}:{settings.ingress_port}"),
-        ("shop, direct", f"http://{host}:{settings.direct_port}"),
-        ("API, browsable", f"http://{host}:{settings.direct_port}/docs"),
-        ("metrics", f"http://{host}:{settings.direct_port}/metrics"),
+        ("up_url_ingress", f"http://{host}:{settings.ingress_port}"),
+        ("up_url_direct", f"http://{host}:{settings.direct_port}"),
+        ("up_url_docs", f"http://{host}:{settings.direct_port}/docs"),
+        ("up_url_metrics", f"http://{host}:{settings.direct_port}/metrics"),
     ]
-    console.print("\n[bold green]Stampede is up.[/]  Ctrl-C stops it; the data stays in " + str(settings.data_path))
-    for name, url in rows:
-        console.print(f"  {name:<20} {url}")
+    console.print(f"\n[bold green]{say('up_done')}[/]  {say('up_ctrl_c', directory=settings.data_path)}")
+    for word, url in rows:
+        name = say(word)
+        console.print(f"  {name}{' ' * max(1, NAME_CELLS - cell_len(name))}{url}")

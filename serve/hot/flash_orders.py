@@ -54,6 +54,7 @@ class FlashOrders:
         self._client = desk.client
         self._keys: SigningKeys = desk.services.ticket_keys
         self._authentication = desk.authentication
+        self._cookies = desk.cookies
         self._facts = desk.facts
         self._sold_out = desk.sold_out
         self._shard_of = desk.client.sharding.shard
@@ -73,7 +74,7 @@ class FlashOrders:
     def begin(self, request: Request, body: bytes, sale_id: str) -> Reply | Awaitable[Reply]:
         """The answer where no owner is needed, else what will give it."""
         now_ms = self._clock.now_ms()
-        token = self._authentication.customer(request.headers.get(b"authorization"), now_ms)
+        token = self._authentication.customer(self._cookies.credential(request), now_ms)
         if isinstance(token, Refused):
             return problem_reply(token.code, language=request.language)
         key = request.idempotency_key()

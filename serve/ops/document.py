@@ -14,6 +14,7 @@ from litestar.routes import HTTPRoute
 from schemas.problems import PROBLEMS, Problem
 from serve.answers import JSON_TYPE, Header, Reply
 from serve.framework import document
+from serve.login_pages import TRY_PAGE
 from serve.ops.operations import BENCH, HOT, SAID, Hot
 
 REF: Final = "#/components/schemas/{name}"
@@ -38,10 +39,21 @@ _GUEST: Final[dict[str, Any]] = {
     "description": "of a guest, instead of Authorization",
     "schema": {"type": "string", "pattern": "^gst_[0-9a-z]{20}$"},
 }
+_DEVICE: Final[dict[str, Any]] = {
+    "name": "Device-Token",
+    "in": "header",
+    "required": False,
+    "description": "of a device that was trusted when a second factor was proven; it is not asked for one",
+    "schema": {"type": "string", "maxLength": 512},
+}
 _FORM: Final = "_[A-Za-z0-9_.-]{1,58}$"
 _PATH_FORMS: Final[dict[str, str]] = {
-    f"{name}_id": f"^{prefix}{_FORM}" for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"))
+    f"{name}_id": f"^{prefix}{_FORM}"
+    for name, prefix in (("product", "prd"), ("sale", "sal"), ("sku", "sku"), ("order", "ord"), ("factor", "fac"))
 }
+_PATH_FORMS["provider"] = "^(wechat|qq|alipay|apple)$"
+_PATH_FORMS["identity_id"] = f"^idn{_FORM}"
+_PATH_FORMS.update({"user_id": f"^usr{_FORM}", "address_id": f"^adr{_FORM}", "export_id": f"^exp{_FORM}", "role": "^[a-z]{1,20}$"})
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PATH_FORMS["item_id"] = f"^mal{_FORM}"
 _PROBLEM: Final[dict[str, Any]] = {
@@ -50,30 +62,30 @@ _PROBLEM: Final[dict[str, Any]] = {
 }
 
 
-class Documents:
-    """Both, made once."""
+_CACHED: Final[Header] = (b"cache-control", b"public, max-age=60")
 
-    def __init__(self, app: Litestar, handlers: Sequence[Any], *, bench: bool) -> None:
+
+class Documents:
+    """Both, made once. login_page: also a page to try third-party logins with, for shops that have none of their own."""
+
+    def __init__(self, app: Litestar, handlers: Sequence[Any], *, bench: bool, login_page: bool = False) -> None:
         text = msgspec.json.encode(openapi(app, handlers, bench=bench))
-        page = files("serve.ops").joinpath("docs.html").read_bytes()
-        cached: Header = (b"cache-control", b"public, max-age=60")
         self._replies = {
-            "/openapi.json": Reply(200, text, (JSON_TYPE, (b"content-length", b"%d" % len(text)), cached)),
-            "/docs": Reply(
-                200,
-                page,
-                (
-                    (b"content-type", b"text/html; charset=utf-8"),
-                    (b"content-length", b"%d" % len(page)),
-                    (b"content-security-policy", _policy(page)),
-                    cached,
-                ),
-            ),
+            "/openapi.json": Reply(200, text, (JSON_TYPE, (b"content-length", b"%d" % len(text)), _CACHED)),
+            "/docs": _page("docs.html"),
         }
+        if login_page:
+            self._replies[TRY_PAGE] = _page("login.html")
 
     def get(self, path: str) -> Reply | None:
         """The document at a path."""
         return self._replies.get(path)
+
+
+def _page(name: str) -> Reply:
+    page = files("serve.ops").joinpath(name).read_bytes()
+    kind: Header = (b"content-type", b"text/html; charset=utf-8")
+    return Reply(200, page, (kind, (b"content-length", b"%d" % len(page)), (b"content-security-policy", _policy(page)), _CACHED))
 
 
 def _policy(page: bytes) -> bytes:
@@ -114,8 +126,10 @@ def _types_of(app: Litestar) -> list[Any]:
     for route in app.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else ():
             for field in (handler.parsed_data_field, handler.parsed_return_field):
-                if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, msgspec.Struct):
-                    types.append(field.annotation)
+                # A whole response says within which type its body is.
+                for part in () if field is None else (field, *field.inner_types):
+                    if isinstance(part.annotation, type) and issubclass(part.annotation, msgspec.Struct):
+                        types.append(part.annotation)
     return types
 
 
@@ -130,7 +144,7 @@ def _hot(operation: Hot) -> dict[str, Any]:
     said: dict[str, Any] = {
         "operationId": operation.operation_id,
         "parameters": [*parameters, *operation.query],
-        "responses": {str(operation.status): {"description": "", "content": {"application/json": {"schema": _schema(operation.answer)}}}},
+        "responses": {str(operation.status): {"description": "", "content": {operation.media: {"schema": _schema(operation.answer)}}}},
     }
     if operation.body is not None:
         said["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(operation.body)}}}
@@ -147,9 +161,16 @@ def _finish(operation: dict[str, Any]) -> None:
         parameters.append(_KEY)
     if said.who == "cart":
         parameters.append(_GUEST)
+    if operation["operationId"] == "logIn":
+        parameters.append(_DEVICE)
     operation["parameters"] = parameters
-    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}]}[said.who]
-    done = {status: response for status, response in operation["responses"].items() if status < "300"}
+    anybody: dict[str, list[dict[str, list[str]]]] = {"public": [], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}
+    operation["security"] = anybody.get(said.who, [{"bearer": []}])
+    operation["x-permission"] = said.who
+    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}[
+        said.who
+    ]
+    done = {status: response for status, response in operation["responses"].items() if status < "400"}
     for response in done.values():
         response["description"] = "done"
         response.pop("headers", None)

@@ -7,6 +7,7 @@ from litestar import MediaType, Response, get
 
 from schemas.http.hooks import Health
 from serve.framework import ShopRequest
+from serve.hot import events
 from serve.requests import Refusal
 
 CHECK_S: Final = 1.0
@@ -36,7 +37,8 @@ async def metrics(request: ShopRequest) -> Response[str]:
         f"# TYPE stampede_client_envelopes_total counter\nstampede_client_envelopes_total {client.envelopes}\n"
         f"# TYPE stampede_client_retries_total counter\nstampede_client_retries_total {client.retries}\n"
     )
-    text = services.counters.text() + own + await services.host_metrics()
+    taken = events.metrics_text(request.desk.spool, services.counters)
+    text = services.counters.text() + own + taken + await services.host_metrics()
     return Response(content=text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -2,37 +2,80 @@
 
 from typing import Any, Final, NamedTuple
 
+from schemas.http.carts import Cart
 from schemas.http.catalogue import Product, ProductPage
+from schemas.http.events import EventBatch, EventsTaken
 from schemas.http.hooks import Health
 from schemas.http.sales import FlashOrder, OrderPlaced, SalePage
 
 
 class Said(NamedTuple):
-    """en, zh: one line for people. tag: where it stands in the page. who: public, customer, or cart (customer or guest)."""
+    """en, zh: one line for people. tag: where it stands in the page. who: the permission that it takes (``schemas.permissions``).
+
+    There is no default: an operation that does not say who may use it keeps the application from being built.
+    """
 
     en: str
     zh: str
     tag: str
-    who: str = "public"
+    who: str = ""
     keyed: bool = False
 
 
 SAID: Final[dict[str, Said]] = {
-    "register": Said("Open an account", "注册账号", "accounts", keyed=True),
-    "logIn": Said("Log in", "登录", "accounts", keyed=True),
-    "refreshSession": Said("Exchange a refresh token for new tokens", "用刷新令牌换取新令牌", "accounts"),
+    "register": Said("Open an account", "注册账号", "accounts", "public", keyed=True),
+    "logIn": Said("Log in", "登录", "accounts", "public", keyed=True),
+    "refreshSession": Said("Exchange a refresh token for new tokens", "用刷新令牌换取新令牌", "accounts", "public"),
+    "logInByCode": Said("Log in with a code", "验证码登录", "accounts", "public", keyed=True),
+    "resetPassword": Said("Set a new password with a code", "用验证码重置密码", "accounts", "public", keyed=True),
+    "changePassword": Said("Set a new password", "修改密码", "accounts", "customer"),
+    "readMe": Said("Who is logged in", "当前账号", "accounts", "customer"),
+    "addIdentity": Said("Add an address or number to log in by", "绑定邮箱或手机号", "accounts", "customer", keyed=True),
+    "mergeAccounts": Said("Become one with one's other account", "合并到另一个账号", "accounts", "customer", keyed=True),
     "listSessions": Said("List one's open sessions", "列出自己的登录会话", "accounts", "customer"),
     "logOut": Said("End one session", "退出一个会话", "accounts", "customer"),
     "logOutEverywhere": Said("End all sessions", "退出全部会话", "accounts", "customer"),
-    "listProducts": Said("Browse the catalogue", "浏览商品目录", "catalogue"),
-    "readProduct": Said("Look at a product", "查看商品", "catalogue"),
-    "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales"),
+    "listLogins": Said("See which third-party logins are offered", "查看支持的第三方登录", "accounts", "public"),
+    "beginLogin": Said("Begin a third-party login, or a link", "发起第三方登录或绑定", "accounts", "public"),
+    "finishLogin": Said("Finish a third-party login, or a link", "完成第三方登录或绑定", "accounts", "public"),
+    "finishMiniProgramLogin": Said("Log in from the WeChat mini-program", "微信小程序登录", "accounts", "public"),
+    "listIdentities": Said("List the ways one logs in", "列出登录方式", "accounts", "customer"),
+    "removeIdentity": Said("Remove a way to log in", "解绑登录方式", "accounts", "customer"),
+    "appleReturn": Said("Where Apple sends people back by a form", "Apple 登录表单回调", "machines", "public"),
+    "sendCode": Said("Have a one-time code sent", "获取验证码", "accounts", "public", keyed=True),
+    "listProducts": Said("Browse the catalogue", "浏览商品目录", "catalogue", "public"),
+    "readProduct": Said("Look at a product", "查看商品", "catalogue", "public"),
+    "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales", "public"),
+    "readFactors": Said("See one's second factors", "查看二次验证方式", "second factors", "customer"),
+    "enrolTotp": Said("Begin to add an authenticator app", "开始添加身份验证器", "second factors", "customer", keyed=True),
+    "confirmTotp": Said("Confirm an authenticator app by its first code", "用首个验证码确认身份验证器", "second factors", "customer"),
+    "renameFactor": Said("Rename a device or a passkey", "重命名验证设备或通行密钥", "second factors", "customer"),
+    "removeFactor": Said("Remove a device or a passkey", "移除验证设备或通行密钥", "second factors", "customer"),
+    "makeRecoveryCodes": Said("Make ten recovery codes; the old ones are dead", "生成十个恢复码,旧码作废", "second factors", "customer"),
+    "passkeyOptions": Said("Ask what a browser needs to make a passkey", "获取创建通行密钥的参数", "second factors", "customer"),
+    "addPasskey": Said("Keep a passkey", "保存通行密钥", "second factors", "customer"),
+    "useSms": Said("Let codes to one's telephone be a second factor", "启用短信验证码作为二次验证", "second factors", "customer"),
+    "dropSms": Said("Let codes by SMS be no second factor", "停用短信二次验证", "second factors", "customer"),
+    "forgetDevices": Said("Ask every trusted device again", "取消全部受信任设备", "second factors", "customer"),
+    "stepUp": Said("Prove a second factor in this session", "在当前会话中完成二次验证", "second factors", "customer"),
+    "stepUpPasskeyOptions": Said(
+        "Ask what a browser needs to step up by passkey", "获取用通行密钥验证的参数", "second factors", "customer"
+    ),
+    "stepUpSms": Said("Send a code to one's own telephone", "向本人手机发送验证码", "second factors", "customer"),
+    "finishSecondFactor": Said("Finish a login by a second factor", "用二次验证完成登录", "second factors", "public"),
+    "secondFactorPasskeyOptions": Said(
+        "Ask what a browser needs to finish a login by passkey", "获取用通行密钥完成登录的参数", "second factors", "public"
+    ),
+    "secondFactorSms": Said("Send a code to finish a login", "发送完成登录的验证码", "second factors", "public"),
+    "passkeyLoginOptions": Said("Ask what a browser needs to log in by passkey", "获取用通行密钥登录的参数", "second factors", "public"),
+    "logInWithPasskey": Said("Log in by passkey, without a name", "用通行密钥登录,无需账号", "second factors", "public"),
     "placeFlashOrder": Said("Buy in a flash sale", "秒杀下单", "flash sales", "customer", keyed=True),
     "getTicket": Said("Get admission to a flash sale", "领取秒杀入场券", "flash sales", "customer", keyed=True),
     "enterDraw": Said("Take part in a draw", "报名抽签", "flash sales", "customer", keyed=True),
     "readCart": Said("Read the cart", "查看购物车", "cart", "cart"),
     "putCartLine": Said("Set the quantity of a line", "设置购物车商品数量", "cart", "cart"),
     "removeCartLine": Said("Take a line out", "移除购物车商品", "cart", "cart"),
+    "watchCart": Said("See the cart change, on every terminal (server-sent events)", "实时查看购物车变化(服务器推送)", "cart", "cart"),
     "mergeCart": Said("Take a guest's cart over", "合并游客购物车", "cart", "customer"),
     "checkOut": Said("Order what is in the cart", "结算购物车", "orders", "customer", keyed=True),
     "listOrders": Said("List one's orders", "订单列表", "orders", "customer"),
@@ -45,11 +88,42 @@ SAID: Final[dict[str, Said]] = {
     "readPointsMall": Said("See what points buy", "积分商城", "membership", "customer"),
     "redeemPoints": Said("Exchange points for an item", "积分兑换", "membership", "customer", keyed=True),
     "setBirthday": Said("Say when one's birthday is", "设置生日", "membership", "customer"),
-    "stripeWebhook": Said("Called by the payment provider", "支付渠道回调", "machines"),
-    "liveness": Said("Is this process alive?", "进程存活检查", "machines"),
-    "readiness": Said("Can it serve?", "就绪检查", "machines"),
-    "metrics": Said("Counters for Prometheus", "Prometheus 指标", "machines"),
-    "benchEmpty": Said("What the listener costs by itself", "空请求基准", "machines"),
+    "sendEvents": Said("Tell what was seen and done, in batches", "批量上报浏览与行为事件", "events", "anyone"),
+    "stripeWebhook": Said("Called by the payment provider", "支付渠道回调", "machines", "public"),
+    "liveness": Said("Is this process alive?", "进程存活检查", "machines", "public"),
+    "readiness": Said("Can it serve?", "就绪检查", "machines", "public"),
+    "metrics": Said("Counters for Prometheus", "Prometheus 指标", "machines", "public"),
+    "readOutbox": Said("Messages that were not really sent, as a page", "开发用发件箱(网页)", "machines", "public"),
+    "listOutbox": Said("Messages that were not really sent", "开发用发件箱", "machines", "public"),
+    "benchEmpty": Said("What the listener costs by itself", "空请求基准", "machines", "public"),
+    "listAddresses": Said("See one's address book", "查看地址簿", "addresses", "customer"),
+    "addAddress": Said("Add an address", "新增地址", "addresses", "customer", keyed=True),
+    "readAddress": Said("Read an address", "查看地址", "addresses", "customer"),
+    "changeAddress": Said("Change an address", "修改地址", "addresses", "customer"),
+    "makeAddressDefault": Said("Make an address the default", "设为默认地址", "addresses", "customer"),
+    "removeAddress": Said("Remove an address", "删除地址", "addresses", "customer"),
+    "listRegions": Said("Provinces, cities and districts of China", "中国省、市、区县列表", "addresses", "public"),
+    "askExport": Said("Ask for a copy of everything about oneself", "申请导出本人的全部数据", "privacy", "customer"),
+    "readExport": Said("See whether the copy is ready", "查看导出进度", "privacy", "customer"),
+    "fetchExport": Said("Fetch the copy (ZIP)", "下载导出文件(ZIP)", "privacy", "customer"),
+    "eraseMe": Said("Ask to be forgotten, after a second factor", "申请注销账号(需二次验证)", "privacy", "customer"),
+    "eraseMeByPassword": Said("Ask to be forgotten, with the password", "申请注销账号(凭密码)", "privacy", "customer"),
+    "readRoles": Said("See the roles of a user", "查看用户角色", "staff", "role.read"),
+    "grantRole": Said("Give a role", "授予角色", "staff", "role.grant"),
+    "revokeRole": Said("Take a role away", "收回角色", "staff", "role.grant"),
+    "listStaffActions": Said("See what staff did", "查看员工操作记录", "staff", "action.read"),
+    "readPerson": Said("See an account, masked", "查看账号(已遮蔽)", "staff", "person.read"),
+    "unmaskPerson": Said("See personal fields in the clear, for a reason", "说明理由后查看个人信息", "staff", "person.unmask"),
+    "disablePerson": Said("Close an account", "停用账号", "staff", "person.disable"),
+    "enablePerson": Said("Open an account again", "恢复账号", "staff", "person.disable"),
+    "endSessionsOf": Said("End all sessions of an account", "结束账号的全部会话", "staff", "person.sessions"),
+    "listOrdersOf": Said("See the orders of an account", "查看账号的订单", "staff", "order.read"),
+    "cancelOrderOf": Said("Cancel an unpaid order for its buyer", "代买家取消未付款订单", "staff", "order.cancel"),
+    "readStock": Said("See the stock of an article", "查看商品库存", "staff", "stock.read"),
+    "listCoupons": Said("See the coupons and how many are taken", "查看优惠券及领用情况", "staff", "coupon.read"),
+    "readLedger": Said("See the ledger's entries of an order", "查看订单的账本分录", "staff", "ledger.read"),
+    "listMerchantProducts": Said("See the goods of one's own firm", "查看本商家的商品", "merchant", "merchant.goods"),
+    "listMerchantOrders": Said("See the orders with goods of one's own firm", "查看含本商家商品的订单", "merchant", "merchant.orders"),
 }
 
 
@@ -63,6 +137,7 @@ class Hot(NamedTuple):
     answer: Any
     body: Any = None
     query: tuple[dict[str, Any], ...] = ()
+    media: str = "application/json"
 
 
 def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -75,11 +150,15 @@ LIST_QUERY: Final = (
     _query("category", "products of one category alone", type="string", maxLength=100),
 )
 
+DURABLE: Final = (_query("durable", "1: answer when the events are on the disk", type="integer", enum=[0, 1], default=0),)
+
 HOT: Final = (
     Hot("get", "/v1/products", "listProducts", 200, ProductPage, query=LIST_QUERY),
     Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),
     Hot("post", "/v1/flash-sales/{sale_id}/orders", "placeFlashOrder", 201, OrderPlaced, FlashOrder),
+    Hot("get", "/v1/cart/events", "watchCart", 200, Cart, media="text/event-stream"),
+    Hot("post", "/v1/events", "sendEvents", 202, EventsTaken, EventBatch, query=DURABLE),
     Hot("get", "/healthz", "liveness", 200, Health),
 )
 BENCH: Final = Hot("post", "/bench/empty", "benchEmpty", 200, dict[str, str])

@@ -1,179 +1,188 @@
-"""Accounts and sessions: register, log in, refresh, list, log out."""
+"""Accounts: register, log in with a password or a code, set another password, add a way to log in, become one with another account.
 
-import hashlib
-import hmac
+Whoever asks for a code learns nothing from the answer; whoever brings the right one back has proven the address or number,
+and may be told what belongs to it. A password is judged before the code is spent.
+"""
+
 from typing import Any, Final
 
-from litestar import delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar import get, post, put
+from litestar.params import JSONBody
 
-from actors.domain import token as tokens
-from actors.domain.token import AccessToken, RefreshToken, Role
-from schemas.http.accounts import LogIn, OpenSession, OpenSessions, RefreshSession, Register, Registered, Tokens
-from schemas.ids import base32, derived_id, is_id
-from schemas.sessions import ListSessions, Login, Refresh, Revoke, RevokeAll, SessionGranted, SessionList, SessionsRevoked
-from serve.answers import timestamp
+from actors.storage.identities import IDENTITIES_MAX
+from actors.storage.users import Account
+from schemas.http.accounts import ChangePassword, LogIn, LogInByCode, Me, Merge, Named, ProveNamed, Register, ResetPassword, Tokens
+from schemas.identity import ProvenIdentity
+from schemas.ids import derived_id
+from serve.codes import canonical_destination
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_owner
 from serve.requests import Refusal
-from serve.shop.email_addresses import canonical
-from serve.shop.guests import guest_key, merge_guest
-
-DEVICE_MAX: Final = 200
-_LOGIN: Final = b"stampede.login\0"
+from serve.shop.guests import merge_guest
+from serve.shop.sessions import end_sessions
+from serve.signing_in import account_of, id_of, session_opened, signed_in
 
 
-def _id_of(prefix: str, command_id: bytes) -> str:
-    """An id that a repeat of the same command gets again."""
-    return f"{prefix}_{base32(int.from_bytes(command_id, 'big') & ((1 << 100) - 1), 20)}"
+def _named(named: Named) -> ProvenIdentity:
+    """Whom a request names; nothing is proven yet. Refusal ``invalid_request``, ``phone_invalid``."""
+    if (named.email is None) == (named.phone is None):
+        raise Refusal("invalid_request", {"reason": "send email or phone, and not both"})
+    if named.phone is not None:
+        return ProvenIdentity(kind="phone", subject=canonical_destination("sms", named.phone))
+    return ProvenIdentity(kind="email", subject=canonical_destination("email", named.email or ""))
 
 
-def _address(request: ShopRequest, email: str) -> str:
-    """The canonical address, if it may be tried again so soon. Refusal ``invalid_request``, ``rate_limited``."""
+def _check_tries(request: ShopRequest, named: ProvenIdentity) -> None:
+    """Refusal ``rate_limited`` when this account, or this address, was tried too often."""
     desk = request.desk
-    address = canonical(email)
-    if address is None:
-        raise Refusal("invalid_request", {"reason": "email is no address"})
     peer = request.head.address(desk.settings.forwarded_hops)
-    if (peer and not desk.address_logins.take(peer)) or not desk.account_logins.take(address):
+    if (peer and not desk.address_logins.take(peer)) or not desk.account_logins.take(named.subject):
         raise Refusal("rate_limited", {"retry_after_s": 5})
-    return address
+
+
+async def _prove(request: ShopRequest, named: ProvenIdentity, challenge_id: str, code: str, purpose: str, user_id: str = "") -> None:
+    """Spend the code that was sent there. A repeat of the request gets the first answer. Refusals of ``Codes.answered``."""
+    desk, key = request.desk, request.head.idempotency_key()
+    await desk.codes.answered(
+        channel="sms" if named.kind == "phone" else "email",
+        to=named.subject,
+        challenge_id=challenge_id,
+        purpose=purpose,
+        user_id=user_id,
+        code=code,
+        command_id=derived_id("code", purpose, user_id, challenge_id, key),
+    )
 
 
 @post("/v1/users", operation_id="register")
-async def register(request: ShopRequest, data: JSONBody[Register]) -> Registered:
-    """A repeat with the same key and password gets the first answer, also when the account was made by a try that was lost."""
+async def register(request: ShopRequest, data: JSONBody[Register]) -> Tokens:
+    """A repeat with the same key gets the same account and session, also when the account was made by a try that was lost."""
     desk = request.desk
     key = request.head.idempotency_key()
-    email = _address(request, data.email)
-    register_id = derived_id("register", email, key)
-    user_id = _id_of("usr", register_id)
-    known = await desk.users.find(email)
-    if known is None:
-        password_hash = await desk.passwords.hashed(data.password, email)
-        if await desk.users.add(user_id, email, password_hash, register_id):
-            return Registered(user_id=user_id, email=email)
-        known = await desk.users.find(email)
-    if known is None or known.register_id != register_id:
-        raise Refusal("email_taken")
-    if not await desk.passwords.fits(data.password, known.password_hash):
+    named = _named(data)
+    _check_tries(request, named)
+    await desk.passwords.judge(data.password, named.subject)
+    await _prove(request, named, data.challenge_id, data.code, "register")
+    register_id = derived_id("register", named.kind, named.subject, key)
+    account = await desk.users.find(named)
+    if account is None:
+        password_hash = await desk.passwords.hashed(data.password, named.subject)
+        await desk.users.open(id_of("usr", register_id), named, password_hash, register_id)
+        account = await desk.users.find(named)
+    if account is None or account.register_id != register_id:
+        raise Refusal("identity_taken")
+    if not await desk.passwords.fits(data.password, account.password_hash):
         raise Refusal("idempotency_key_reused")
-    return Registered(user_id=known.user_id, email=email)
+    return await session_opened(request, account, key, data.guest_token, cookie=data.cookie)
 
 
 @post("/v1/sessions", operation_id="logIn")
 async def log_in(request: ShopRequest, data: JSONBody[LogIn]) -> Tokens:
-    """The same key and password open the same session; an unknown address takes as long to refuse as a wrong password."""
+    """The same key and password open the same session; an unknown name takes as long to refuse as a wrong password."""
     desk = request.desk
     key = request.head.idempotency_key()
-    email = _address(request, data.email)
-    account = await desk.users.find(email)
-    if not await desk.passwords.fits(data.password, account.password_hash if account else None) or account is None:
+    named = _named(data)
+    _check_tries(request, named)
+    account = await desk.users.find(named)
+    kept = account.password_hash if account else None
+    if not await desk.passwords.fits(data.password, kept) or account is None or kept is None:
         raise Refusal("wrong_credentials")
-    if desk.passwords.is_old(account.password_hash):
-        await desk.users.rehash(account.user_id, await desk.passwords.hashed(data.password, email))
-    command_id = derived_id(account.user_id, "login", key)
-    session_id = _id_of("ses", command_id)
-    first = RefreshToken(user_id=account.user_id, session_id=session_id, secret=_first_secret(desk, session_id, key))
-    device = request.head.headers.get(b"user-agent", b"").decode("latin-1")[:DEVICE_MAX]
-    # Not the body: a quick hash of a password is not written down anywhere.
-    digest = hashlib.blake2b(email.encode() + b"\n" + (data.guest_token or "").encode(), digest_size=16).digest()
-    login = Login(session_id=session_id, refresh_hash=tokens.refresh_hash(first), device=device)
-    granted = await desk.told("sessions", account.user_id, login, command_id=command_id, digest=digest)
-    if data.guest_token is not None:
-        await merge_guest(desk, account.user_id, guest_key(data.guest_token))
-    return _tokens(desk, account.user_id, granted, first)
+    if desk.passwords.is_old(kept):
+        await desk.users.set_password(account.user_id, await desk.passwords.hashed(data.password, named.subject))
+    return await session_opened(request, account, key, data.guest_token, cookie=data.cookie)
 
 
-def _first_secret(desk: Desk, session_id: str, key: bytes) -> bytes:
-    keys = desk.services.token_keys
-    return hmac.digest(keys.keys[keys.current], _LOGIN + session_id.encode() + b"\0" + key, "sha256")
+@post("/v1/sessions/code", operation_id="logInByCode")
+async def log_in_by_code(request: ShopRequest, data: JSONBody[LogInByCode]) -> Tokens:
+    """Who brings the code back is logged in, and gets an account where there is none."""
+    key = request.head.idempotency_key()
+    named = _named(data)
+    _check_tries(request, named)
+    await _prove(request, named, data.challenge_id, data.code, "login")
+    return await signed_in(request, named, key, data.guest_token, cookie=data.cookie)
 
 
-def _tokens(desk: Desk, user_id: str, granted: SessionGranted, refresh: RefreshToken) -> Tokens:
-    token = AccessToken(
-        user_id=user_id,
-        session_id=granted.session_id,
-        generation=granted.generation,
-        roles=int(Role.CUSTOMER),
-        expires_at_ms=desk.clock.now_ms() + desk.settings.access_token_s * 1000,
-    )
-    return Tokens(
-        access_token=tokens.issue(desk.services.token_keys, token),
-        refresh_token=tokens.refresh_token_text(refresh),
-        expires_in=desk.settings.access_token_s,
-        user_id=user_id,
-        session_id=granted.session_id,
-    )
-
-
-@post("/v1/sessions/refresh", operation_id="refreshSession", status_code=200)
-async def refresh_session(request: ShopRequest, data: JSONBody[RefreshSession]) -> Tokens:
-    """A token that was exchanged before ends its session: one of the two who have it stole it."""
+@post("/v1/passwords/reset", operation_id="resetPassword", status_code=204)
+async def reset_password(request: ShopRequest, data: JSONBody[ResetPassword]) -> None:
+    """Whoever had got in before is out."""
     desk = request.desk
-    presented = tokens.parse_refresh_token(data.refresh_token)
-    if not isinstance(presented, RefreshToken):
-        raise Refusal(presented.code)
-    following = tokens.refresh_token_after(desk.services.token_keys, presented)
-    command = Refresh(
-        session_id=presented.session_id, presented_hash=tokens.refresh_hash(presented), next_hash=tokens.refresh_hash(following)
-    )
-    answer = await desk.ask("sessions", presented.user_id, command, digest=b"refresh")
-    if answer.code == "session_reused":
-        desk.revocations.end([presented.session_id])
-    if answer.code:
-        raise Refusal(answer.code, answer.params)
-    return _tokens(desk, presented.user_id, answer.reply, following)
+    named = _named(data)
+    _check_tries(request, named)
+    await desk.passwords.judge(data.password, named.subject)
+    await _prove(request, named, data.challenge_id, data.code, "reset_password")
+    account = await account_of(desk, named)
+    if account is None or account.status != "active":
+        raise Refusal("wrong_credentials")
+    await desk.users.set_password(account.user_id, await desk.passwords.hashed(data.password, named.subject))
+    await end_sessions(desk, account.user_id)
+    await tell_owner(request, account.user_id, "password_changed")
 
 
-@get("/v1/sessions", operation_id="listSessions")
-async def list_sessions(request: ShopRequest) -> OpenSessions:
-    """All open sessions of the user."""
-    token = request.customer()
-    found = await _sessions_of(request.desk, token.user_id)
-    return OpenSessions(
-        sessions=tuple(
-            OpenSession(
-                session_id=view.session_id,
-                device=view.device,
-                created_at=timestamp(view.created_at_ms),
-                used_at=timestamp(view.used_at_ms),
-                expires_at=timestamp(view.expires_at_ms),
-                current=view.session_id == token.session_id,
-            )
-            for view in found.sessions
-        )
-    )
+@put("/v1/me/password", operation_id="changePassword", status_code=204)
+async def change_password(request: ShopRequest, data: JSONBody[ChangePassword]) -> None:
+    """This session goes on; the others end."""
+    desk, token = request.desk, request.customer()
+    account = await _own_account(desk, token.user_id)
+    if not desk.account_logins.take(token.user_id):
+        raise Refusal("rate_limited", {"retry_after_s": 5})
+    kept = account.password_hash
+    if kept is not None and not await desk.passwords.fits(data.current or "", kept):
+        raise Refusal("wrong_credentials")
+    await desk.users.set_password(token.user_id, await desk.passwords.hashed(data.password, token.user_id))
+    await end_sessions(desk, token.user_id, keep=token.session_id)
+    await tell_owner(request, account.user_id, "password_changed")
 
 
-async def _sessions_of(desk: Desk, user_id: str) -> SessionList:
-    found = await desk.told("sessions", user_id, ListSessions())
-    assert isinstance(found, SessionList)
-    return found
+async def _own_account(desk: Desk, user_id: str) -> Account:
+    account = await desk.users.one(user_id)
+    if account is None or account.status != "active":
+        raise Refusal("account_closed")
+    return account
 
 
-@delete("/v1/sessions/{session_id:str}", operation_id="logOut")
-async def log_out(request: ShopRequest, session_id: FromPath[str]) -> None:
-    """End one session; ``current`` is the one that asks."""
-    token, desk = request.customer(), request.desk
-    own = session_id in ("current", token.session_id)
-    name = token.session_id if own else session_id
-    if not is_id(name, "ses"):
-        raise Refusal("not_found")
-    ended = await desk.told("sessions", token.user_id, Revoke(session_id=name), digest=b"revoke")
-    assert isinstance(ended, SessionsRevoked)
-    if not own and not ended.count:
-        raise Refusal("not_found")
-    desk.revocations.end([name])
+@get("/v1/me", operation_id="readMe")
+async def read_me(request: ShopRequest) -> Me:
+    """The account that is logged in."""
+    desk, token = request.desk, request.customer()
+    account = await _own_account(desk, token.user_id)
+    merged = await desk.users.merged_into(token.user_id)
+    return Me(user_id=token.user_id, has_password=account.password_hash is not None, merged=tuple(merged))
 
 
-@delete("/v1/sessions", operation_id="logOutEverywhere")
-async def log_out_everywhere(request: ShopRequest) -> None:
-    """End every session of the user, this one too."""
-    token, desk = request.customer(), request.desk
-    found = await _sessions_of(desk, token.user_id)
-    await desk.told("sessions", token.user_id, RevokeAll(), digest=b"revoke")
-    desk.revocations.end([token.session_id, *(view.session_id for view in found.sessions)])
+@post("/v1/me/identities", operation_id="addIdentity", status_code=204)
+async def add_identity(request: ShopRequest, data: JSONBody[ProveNamed]) -> None:
+    """Log in by this address or number too. One that another account logs in by is refused: the two can become one."""
+    desk, token = request.desk, request.customer()
+    named = _named(data)
+    await _prove(request, named, data.challenge_id, data.code, "bind", token.user_id)
+    refused = await desk.identities.add(token.user_id, named)
+    if refused:
+        raise Refusal(refused, {"limit": IDENTITIES_MAX} if refused == "identities_full" else None)
 
 
-HANDLERS: Final[list[Any]] = [register, log_in, refresh_session, list_sessions, log_out, log_out_everywhere]
+@post("/v1/me/merge", operation_id="mergeAccounts", status_code=200)
+async def merge_accounts(request: ShopRequest, data: JSONBody[Merge]) -> Tokens:
+    """This account becomes one with the account that logs in by this; its sessions end, and a session of the other one begins.
+
+    Each step may be repeated: cart lines count once, ways to log in move once. A repeat after the end finds its session gone and
+    logs in by what it has just proven.
+    """
+    desk, token, key = request.desk, request.customer(), request.head.idempotency_key()
+    named = _named(data)
+    await _prove(request, named, data.challenge_id, data.code, "merge", token.user_id)
+    survivor = await account_of(desk, named)
+    if survivor is None or survivor.user_id == token.user_id:
+        raise Refusal("identity_unknown")
+    if survivor.status != "active":
+        raise Refusal("account_disabled")
+    await merge_guest(desk, survivor.user_id, token.user_id)
+    if not await desk.users.merge(token.user_id, survivor.user_id):
+        raise Refusal("account_closed")
+    await end_sessions(desk, token.user_id)
+    return await session_opened(request, survivor, key, cookie=data.cookie)
+
+
+HANDLERS: Final[list[Any]] = [
+    register, log_in, log_in_by_code, reset_password, change_password, read_me, add_identity, merge_accounts,
+]  # fmt: skip

@@ -27,10 +27,20 @@ def _holder(request: ShopRequest) -> str:
     guest = request.head.headers.get(b"guest-token")
     if guest is None or b"authorization" in request.head.headers:
         return request.customer().user_id
+    return guest_holder(guest)
+
+
+def guest_holder(guest: bytes) -> str:
+    """The key of a guest's cart. Refusal ``unauthenticated``."""
     text = guest.decode("latin-1")
     if len(text) != _GUEST_LENGTH or not is_id(text, "gst"):
         raise Refusal("unauthenticated")
     return guest_key(text)
+
+
+async def cart_of(desk: Desk, holder: str) -> Cart:
+    """The cart as it is now, priced."""
+    return await _priced(desk, await desk.told("cart", holder, ReadCart()), holder)
 
 
 async def _priced(desk: Desk, contents: CartContents, holder: str, guest_token: str | None = None) -> Cart:
@@ -73,15 +83,14 @@ async def _check_sold(desk: Desk, sku_id: str) -> None:
 @get("/v1/cart", operation_id="readCart")
 async def read_cart(request: ShopRequest) -> Cart:
     """The cart, exactly."""
-    holder = _holder(request)
-    return await _priced(request.desk, await request.desk.told("cart", holder, ReadCart()), holder)
+    return await cart_of(request.desk, _holder(request))
 
 
 @put("/v1/cart/lines/{sku_id:str}", operation_id="putCartLine")
 async def put_line(request: ShopRequest, sku_id: FromPath[str], data: JSONBody[PutQuantity]) -> Cart:
     """Let a line be so many pieces. Who is neither user nor guest becomes a guest."""
     desk, headers = request.desk, request.head.headers
-    new_guest = b"authorization" not in headers and b"guest-token" not in headers
+    new_guest = b"guest-token" not in headers and desk.cookies.credential(request.head) is None
     token = new_guest_token(desk) if new_guest else None
     holder = guest_key(token) if token else _holder(request)
     if not desk.user_rate.take(holder):
@@ -91,6 +100,7 @@ async def put_line(request: ShopRequest, sku_id: FromPath[str], data: JSONBody[P
     elif not is_id(sku_id, "sku"):
         raise Refusal("sku_unknown")
     contents = await desk.told("cart", holder, PutLine(sku_id=sku_id, quantity=data.quantity), digest=b"put")
+    desk.cart_changed(holder)
     return await _priced(desk, contents, holder, token)
 
 
@@ -101,6 +111,7 @@ async def remove_line(request: ShopRequest, sku_id: FromPath[str]) -> Cart:
     if not is_id(sku_id, "sku"):
         raise Refusal("sku_unknown")
     contents = await request.desk.told("cart", holder, RemoveLine(sku_id=sku_id), digest=b"remove")
+    request.desk.cart_changed(holder)
     return await _priced(request.desk, contents, holder)
 
 

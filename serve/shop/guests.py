@@ -33,6 +33,8 @@ async def merge_guest(desk: Desk, user_id: str, guest: str) -> CartContents:
     if taken.lines:
         step = derived_id("merged", user_id, guest, str(taken.version))
         cleared = await desk.ask("cart", guest, Clear(version=taken.version), command_id=step, digest=b"merge")
+        desk.cart_changed(user_id)
+        desk.cart_changed(guest)
         # Somebody else has taken it over meanwhile: it is empty, which is all that was wanted.
         if cleared.code not in ("", Refused(code="cart_changed").code):
             raise Refusal(cleared.code, cleared.params)

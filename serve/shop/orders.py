@@ -20,7 +20,8 @@ from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.shop.membership import price_level
-from serve.shop.ship_to import address_of
+from serve.shop.ship_to import goes_to
+from serve.step_up import require_step_up
 
 WAIT_MS: Final = 500
 """A list waits at most this long for the position that a client asks for."""
@@ -89,7 +90,9 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     command_id, digest = request.command(user_id, "checkout")
     if not desk.user_rate.take(user_id):
         raise Refusal("rate_limited")
-    ship_to = address_of(data.ship_to)
+    ship_to = await goes_to(desk, user_id, data.ship_to, data.address_id)
+    if is_large(desk, data.expected_total):
+        await require_step_up(request)
     cart, level = await asyncio.gather(desk.told("cart", user_id, ReadCart()), price_level(desk, user_id))
     assert isinstance(cart, CartContents)
     drifted = data.cart_version is not None and data.cart_version != cart.version
@@ -101,7 +104,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         ticket_expires_ms=desk.clock.now_ms() + CART_ORDERED_MS,
         expected_total=data.expected_total,
         coupon_ids=data.coupon_ids,
-        ship_to=ship_to,
+        sealed_ship_to=await desk.user_keys.seal_address(user_id, ship_to),
         hold_ms=desk.settings.hold_ms,
         points=data.points,
         member_level=level,
@@ -110,6 +113,12 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     if drifted and answer.code == "cart_empty":
         raise Refusal("cart_changed")
     return await _checked_out(desk, user_id, answer)
+
+
+def is_large(desk: Desk, total: Money | None) -> bool:
+    """Whether a checkout wants a second factor. One that names no total may be any; one that names it is ordered for no other."""
+    limit = desk.settings.step_up_order_minor
+    return limit > 0 and (total is None or total.amount >= limit)
 
 
 async def _checked_out(desk: Desk, user_id: str, answer: Answer) -> Order:
@@ -123,29 +132,44 @@ async def _checked_out(desk: Desk, user_id: str, answer: Answer) -> Order:
     consume = ConsumeLines(order_id=view.order_id, lines=lines)
     # Known by the order: a repeat takes nothing. If it fails now, the next checkout of this version does it.
     await desk.ask("cart", user_id, consume, command_id=derived_id("consume", view.order_id), digest=b"consume")
+    desk.cart_changed(user_id)
     if view.status in ("cancelled", "refused"):
         raise Refusal("cart_changed", {"order_id": view.order_id})
     return _order(view, _position(answer))
 
 
-def _own(desk: Desk, user_id: str, name: str) -> str:
-    """The id, when it can be one of this user's. Refusal ``order_unknown`` before anybody is asked."""
+async def _people(desk: Desk, user_id: str) -> list[str]:
+    """The user, and the accounts that were merged into his."""
+    return [user_id, *await desk.users.merged_into(user_id)]
+
+
+async def _ask_owner(desk: Desk, user_id: str, order_id: str, command: Any, **more: Any) -> Answer:
+    """Ask the owner of an order, which names its shard. Refusal ``order_unknown`` before anybody is asked who cannot have it."""
     try:
-        if order_shard(name) == desk.client.sharding.shard("order", user_id):
-            return name
+        shard = order_shard(order_id)
     except ValueError:
-        pass
-    raise Refusal("order_unknown")
+        raise Refusal("order_unknown") from None
+    answer = None
+    if shard == desk.client.sharding.shard("order", user_id):
+        answer = await desk.ask("order", user_id, command, **more)
+    if answer is None or answer.code == "order_unknown":
+        for merged in await desk.users.merged_into(user_id):
+            if shard == desk.client.sharding.shard("order", merged):
+                answer = await desk.ask("order", merged, command, **more)
+                if answer.code != "order_unknown":
+                    break
+    if answer is None:
+        raise Refusal("order_unknown")
+    return answer
 
 
 @get("/v1/orders/{order_id:str}", operation_id="readOrder")
 async def read_order(request: ShopRequest, order_id: FromPath[str]) -> Order:
     """One order, exactly; one that ended long ago as it ended."""
     desk, user_id = request.desk, request.customer().user_id
-    name = _own(desk, user_id, order_id)
-    answer = await desk.ask("order", user_id, ReadOrder(order_id=name))
+    answer = await _ask_owner(desk, user_id, order_id, ReadOrder(order_id=order_id))
     if answer.code == "order_unknown":
-        row = await desk.orders.one(user_id, name)
+        row = await desk.orders.one(await _people(desk, user_id), order_id)
         if row is None:
             raise Refusal("order_unknown")
         return _order_of_row(row)
@@ -170,7 +194,7 @@ async def list_orders(
             raise Refusal("invalid_request", {"reason": "cursor is none of ours"})
         before_ms = int(at_ms)
     behind = position is not None and not await _reached(desk, user_id, position)
-    rows = await desk.orders.page(user_id, before_ms, before_id, limit + 1)
+    rows = await desk.orders.page(await _people(desk, user_id), before_ms, before_id, limit + 1)
     page = rows[:limit]
     more = cursor_of("o", str(page[-1].placed_at_ms), page[-1].order_id) if len(rows) > limit else None
     return OrderPage(orders=tuple(_in_list(row) for row in page), next_cursor=more, behind=behind)
@@ -207,9 +231,9 @@ async def pay_order(request: ShopRequest, order_id: FromPath[str]) -> Payment:
     """Begin to pay, or go on with the payment that is open."""
     desk, user_id = request.desk, request.customer().user_id
     command_id, digest = request.command(user_id, "pay")
-    name = _own(desk, user_id, order_id)
     payment_id = f"pay_{base32(int.from_bytes(command_id, 'big') & ((1 << 100) - 1), 20)}"
-    answer = await desk.ask("order", user_id, PayOrder(order_id=name, payment_id=payment_id), command_id=command_id, digest=digest)
+    command = PayOrder(order_id=order_id, payment_id=payment_id)
+    answer = await _ask_owner(desk, user_id, order_id, command, command_id=command_id, digest=digest)
     if answer.code:
         raise Refusal(answer.code, answer.params)
     view = answer.reply
@@ -228,8 +252,8 @@ async def pay_order(request: ShopRequest, order_id: FromPath[str]) -> Payment:
 async def cancel_order(request: ShopRequest, order_id: FromPath[str]) -> Order:
     """End an unpaid order. A repeat gets the same answer; it needs no key."""
     desk, user_id = request.desk, request.customer().user_id
-    name = _own(desk, user_id, order_id)
-    answer = await desk.ask("order", user_id, CancelOrder(order_id=name), command_id=derived_id("cancel", name), digest=b"cancel")
+    command_id = derived_id("cancel", order_id)
+    answer = await _ask_owner(desk, user_id, order_id, CancelOrder(order_id=order_id), command_id=command_id, digest=b"cancel")
     if answer.code:
         raise Refusal(answer.code, answer.params)
     return _order(answer.reply, _position(answer))

@@ -4,8 +4,10 @@ import asyncio
 import itertools
 import json
 import random
+import re
 import secrets
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,10 +15,12 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 import uvicorn
 
+from actors.adapters.oauth.offered import Logins
 from actors.adapters.payments.gateway import GatewayEffects
 from actors.client.client import Client, ClientPeers
 from actors.domain import token as tokens
@@ -32,6 +36,7 @@ from actors.storage.embedded import EmbeddedPostgres
 from actors.storage.facts import PostgresFacts
 from actors.storage.migrate import migrate
 from actors.storage.probe import Probe
+from actors.storage.sealing import FieldKeys, Sealer
 from actors.testing.memory import MemoryJournal
 from actors.testing.payments import FakeGateway
 from schemas.ids import derived_id
@@ -42,6 +47,7 @@ from serve.services import Services
 
 SHARDS = 16
 KEYS = SigningKeys(current=1, keys={1: b"k" * 32})
+FIELD_KEYS = FieldKeys(current=1, keys={1: b"f" * 32}, lookup=b"l" * 32)
 TICKET_KEYS = SigningKeys(current=1, keys={1: b"t" * 32})
 SETTINGS = Settings(shard_count=SHARDS, bench=True, replicas=1, rate_user_per_s=1000, login_threads=2)
 
@@ -121,6 +127,27 @@ class Shop:
         user_id = f"usr_t{next(self._numbers)}x{secrets.token_hex(3)}"
         return user_id, self.token_of(user_id)
 
+    async def code(self, purpose: str, *, token: str = "", **named: str) -> dict[str, str]:
+        """Have a code sent to an ``email`` or a ``phone`` and read it; answers what proves the destination."""
+        channel, to = ("sms", named["phone"]) if "phone" in named else ("email", named["email"])
+        sent = await self.ask("POST", "/v1/codes", {"channel": channel, "to": to, "purpose": purpose}, token=token)
+        assert sent.status == 202, sent.body
+        kept = (await self.ask("GET", "/dev/outbox.json")).json["messages"]
+        texts = [message["body"] for message in kept if message["channel"] == channel and message["template"] == "code"]
+        found = re.search(r"\b\d{6}\b", texts[0]) if texts else None
+        return {**named, "challenge_id": sent.json["challenge_id"], "code": found[0] if found else "000000"}
+
+    async def register(self, person: dict[str, str]) -> dict[str, Any]:
+        """Open an account with this ``email`` or ``phone`` and password; answers its first tokens."""
+        named = {name: person[name] for name in ("email", "phone") if name in person}
+        answer = await self.ask("POST", "/v1/users", {**await self.code("register", **named), "password": person["password"]})
+        assert answer.status == 201, answer.body
+        return answer.json
+
+    def clock_forward(self, milliseconds: int) -> None:
+        """So much time passes for the shop."""
+        self.clock._offset_ms += milliseconds
+
     def token_of(self, user_id: str, *, session_id: str = "", expires_in_ms: int = 600_000, roles: int = 1) -> str:
         """An access token as a login would have given it."""
         token = tokens.AccessToken(
@@ -195,7 +222,9 @@ async def _migrate(url: str) -> None:
 
 
 @asynccontextmanager
-async def running_shop(database_url: str, settings: Settings = SETTINGS, *, redis: Any = None) -> AsyncIterator[Shop]:
+async def running_shop(
+    database_url: str, settings: Settings = SETTINGS, *, redis: Any = None, logins: Logins | None = None
+) -> AsyncIterator[Shop]:
     """A shop of one host and one replica."""
     clock = DatabaseClock()
     journal = MemoryJournal(clock, SHARDS)
@@ -213,9 +242,13 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS, *, redi
     while len(host.shards) < SHARDS:
         await asyncio.sleep(0)
         await placement.look()
+    folder = tempfile.TemporaryDirectory(prefix="stampede-shop-")
+    if settings.data_dir == SETTINGS.data_dir:
+        settings = msgspec.structs.replace(settings, data_dir=folder.name)
     services = Services(
         settings=settings, clock=clock, client=client, directory=journal, facts=facts, pool=pool, probe=probe, gateway=gateway,
-        token_keys=KEYS, ticket_keys=TICKET_KEYS, redis=redis,
+        token_keys=KEYS, ticket_keys=TICKET_KEYS, sealer=Sealer(FIELD_KEYS), redis=redis,
+        logins=logins or Logins(),
     )  # fmt: skip
     application = build(services)
     async with _listening(application) as base, aiohttp.ClientSession() as session:
@@ -225,6 +258,7 @@ async def running_shop(database_url: str, settings: Settings = SETTINGS, *, redi
     await asyncio.gather(*work, return_exceptions=True)
     await probe.close()
     await pool.close()
+    folder.cleanup()
 
 
 @asynccontextmanager

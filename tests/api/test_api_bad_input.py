@@ -11,7 +11,11 @@ SHIP_TO = {"country": "CN", "name": "K", "phone": "13800138000", "line1": "1", "
 
 # method, path, a body that has the right form
 BODIES = [
-    ("POST", "/v1/users", {"email": "a@example.com", "password": "correct horse battery"}),
+    (
+        "POST",
+        "/v1/users",
+        {"email": "a@example.com", "password": "correct horse battery", "challenge_id": "chl_" + "0" * 20, "code": "000000"},
+    ),
     ("POST", "/v1/sessions", {"email": "a@example.com", "password": "correct horse battery"}),
     ("POST", "/v1/sessions/refresh", {"refresh_token": "x"}),
     ("POST", "/v1/flash-sales/sal_1/orders", {"sku_id": "sku_1", "quantity": 1}),

@@ -12,7 +12,7 @@ import pytest
 import redis.asyncio as redis_client
 
 from actors.storage.embedded import EmbeddedValkey
-from serve.revocations import CHANNEL
+from serve.news import CHANNEL
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
@@ -75,7 +75,7 @@ class Customer:
 
 async def customer_of(shop: Any) -> Customer:
     person = {"email": f"{secrets.token_hex(6)}@example.com", "password": "correct horse battery staple"}
-    assert (await shop.ask("POST", "/v1/users", person)).status == 201
+    await shop.register(person)
     tokens = [(await shop.ask("POST", "/v1/sessions", person)).json["access_token"] for _ in range(2)]
     sku_id = await shop.sku(stock=1)
     return Customer(shop, tokens, await shop.sale(sku_id), sku_id)

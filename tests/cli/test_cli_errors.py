@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from loadtests.baselines.server import free_port
+from serve.cli import words as word_table
 from serve.cli.words import WORDS, Trouble
 
 Run = Callable[..., Any]
@@ -71,6 +73,13 @@ def test_every_word_takes_the_same_parameters_in_both_languages() -> None:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
     assert [word for word, (english, chinese) in WORDS.items() if names(english) != names(chinese)] == []
+
+
+def test_every_word_that_is_said_exists() -> None:
+    sources = sorted(Path(word_table.__file__).parent.glob("*.py"))
+    said = {word for path in sources for word in re.findall(r"""\b(?:say|Trouble)\(\s*["'](\w+)["']""", path.read_text())}
+    assert len(said) > 50
+    assert said - set(WORDS) == set()
 
 
 def test_a_trouble_is_its_sentence() -> None:

@@ -41,7 +41,7 @@ def test_the_session_of_the_readme_buys_something(tmp_path: Path) -> None:
     for parent in (tmp_path, *tmp_path.parents[:2]):
         parent.chmod(0o755)  # a PostgreSQL that root starts runs as another user
     session = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
-    assert session.count("\n") == 12
+    assert session.count("\n") == 13
     with ShopCopy(tmp_path / "shop") as copy:
         environment = copy._environment
         for port, name in (("8701", "STAMPEDE_DIRECT_PORT"), ("8702", "STAMPEDE_SIMULATOR_PORT")):
@@ -50,7 +50,7 @@ def test_the_session_of_the_readme_buys_something(tmp_path: Path) -> None:
         # The webhook is under way when the page has paid: ask until the shop has heard.
         paid = session.rstrip("\n").splitlines()[-1].partition("   #")[0]
         session += f'for _ in $(seq 100); do {paid} | grep -q \'"status":"paid"\' && exit 0; sleep 0.1; done; exit 1\n'
-        done = subprocess.run(["sh", "-c", session], env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(["sh", "-xc", session], env=environment, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         copy.wait_caught_up()
         status = copy.status()

@@ -13,7 +13,7 @@ from actors.domain.order_state import OPEN_ORDERS_MAX
 from actors.testing.market import HOME, Market, shop
 from schemas.ids import derived_id
 from schemas.money import Money
-from schemas.order import CancelOrder, ConfirmHold, HoldAlive, Line, OrderView, PlaceOrder, ReadOrder
+from schemas.order import CancelOrder, ConfirmHold, HoldAlive, Line, OrderPlaced, OrderView, PlaceOrder, ReadOrder
 from schemas.quota import Configure
 from schemas.stock import PutIn, Release
 
@@ -66,6 +66,8 @@ GUARDS: list[tuple[str, dict[str, Any]]] = [
     ("address_invalid", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_none", "ship_to": NOWHERE}),
     ("address_invalid", {"lines": (Line(sku_id="sku_none", quantity=1),), "ship_to": NOWHERE}),
     ("address_invalid", {"lines": (Line(sku_id="sku_none", quantity=1),), "ship_to": None}),
+    ("address_invalid", {"lines": (Line(sku_id="sku_none", quantity=1),), "sealed_ship_to": b"s"}),
+    ("address_invalid", {"lines": (Line(sku_id="sku_none", quantity=1),), "ship_to": None, "sealed_ship_to": b"s" * 8193}),
     ("sale_unknown", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_none", "ship_to": None}),
     ("sale_unknown", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_none"}),
     ("sale_ended", {"lines": (Line(sku_id="sku_none", quantity=1),), "sale_id": "sal_ended"}),
@@ -244,4 +246,14 @@ def test_a_placement_that_nobody_answers_ends_at_its_deadline() -> None:
     assert made.answers[b"cmd"] == Refused(code="order_abandoned")
     made.carry_all()
     assert levels(made)["sku_a#0"] == (5, 0, 0)
+    check(made)
+
+
+def test_an_address_that_is_sealed_is_kept_as_it_is_and_read_by_nobody() -> None:
+    made = market()
+    command = PlaceOrder(order_id="ord_1", lines=A, sealed_ship_to=b"sealed")
+    view = made.ask("order", USER, command, b"cmd")
+    assert isinstance(view, OrderView)
+    kept = made.events["order", USER]
+    assert [(event.sealed_ship_to, event.ship_to) for event in kept if isinstance(event, OrderPlaced)] == [(b"sealed", None)]
     check(made)

@@ -113,6 +113,8 @@ def test_a_second_copy_of_a_directory_and_a_busy_port_are_one_clear_sentence(cop
     assert busy.returncode == 1
     assert f"Port {other.direct} on 127.0.0.1 is taken" in plain(busy.stderr)
     assert "STAMPEDE_DIRECT_PORT" in busy.stderr
+    chinese = copy.run("up", LANG="zh_CN.UTF-8")
+    assert "中已有另一个实例在运行" in plain(chinese.stderr)
 
 
 def test_f09_beside_another_copy_what_was_bought_is_there_after_ctrl_c_a_kill_and_the_end_of_ray(

@@ -21,7 +21,7 @@ class Driver:
         from actors.runtime.start import start_ray, start_runtime
 
         self.settings = settings
-        self.ray = start_ray(settings, lambda text: print(text, file=sys.stderr))
+        self.ray = start_ray(settings, lambda *tried: print(*tried, file=sys.stderr))
         self.nodes = [self.ray.node]
         start_runtime(settings)
 

@@ -22,6 +22,9 @@ class App:
         self.gate.set()
         self.handled: list[bytes] = []
 
+    def drain(self) -> None:
+        pass
+
     def hot(self, scope: Any, body: bytes) -> tuple[bytes, Reply | Awaitable[Reply]]:
         return b"r1", self._hot(body)
 

@@ -28,6 +28,9 @@ PAGE = b"GET /v1/products HTTP/1.1\r\nhost: x\r\n\r\n"
 class App:
     """Takes a moment for every answer, so that a replica always leaves with requests under way."""
 
+    def drain(self) -> None:
+        pass
+
     def hot(self, scope: Any, body: bytes) -> tuple[bytes, Reply | Awaitable[Reply]]:
         return b"r1", self._hot()
 

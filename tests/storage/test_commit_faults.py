@@ -161,14 +161,14 @@ async def test_f24_with_the_disk_full_the_shop_refuses_and_goes_on_by_itself_whe
                 limit_files(server, size)
                 try:
                     await shop.until(lambda: buyers.codes["storage_unavailable"] >= 50)
-                    accepted = len(buyers.accepted)
                     assert await connection.fetch(TORN) == []
                     # One batch now and then finds out that there is still no room; everybody else is told at once.
                     await shop.until(lambda: sum(host.counters.storage_full for host in shop.hosts) >= 3)
                     assert buyers.codes["storage_unavailable"] > buyers.codes["outcome_unknown"]
-                    assert len(buyers.accepted) == accepted
                 finally:
                     limit_files(server, None)
                 await buyers.more(50)
+            # A small batch may have found room in the last page that was there: it is whole, and counts like any other.
+            assert await connection.fetch(TORN) == []
             await buyers.check_books(connection)
         await connection.close()

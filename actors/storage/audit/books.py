@@ -15,6 +15,7 @@ from actors.storage.audit.report import Finding, Findings, Report
 from actors.storage.audit.sagas import Sagas
 from actors.storage.audit.snapshots import Snapshots
 from actors.storage.audit.tables import Tables
+from actors.storage.audit.trail import check_trail
 from actors.storage.connect import CONNECT_TIMEOUT_S
 from actors.storage.upkeep.listing import pruned_seqs
 
@@ -73,6 +74,7 @@ async def _audit(connection: Any, saga_limit_ms: int, lake: Path | None) -> Repo
         "entities": history.entities_seen,
         "orders": len(holds.orders),
         "rows": await tables.check(connection, findings) + await members.check(connection, findings),
+        "staff_actions": await check_trail(connection, findings),
         "behind": sum(head - positions.get(shard, 0) for shard, head in heads.items()),
     }
     return _report(findings, counts, *sagas.check(findings, now_ms, saga_limit_ms))

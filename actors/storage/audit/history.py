@@ -8,7 +8,7 @@ after it. Whoever wants more of the history (``holds``, ``sagas``, ``tables``) i
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from actors.domain import admission, cart, member_state, order, quota, sessions, stock
+from actors.domain import admission, cart, codes, factors, member_state, order, quota, sessions, sms_budget, stock
 from actors.domain.kinds import KINDS, events_decoder
 from actors.domain.order_state import OPEN_ORDERS_MAX
 from actors.domain.sharding import Sharding
@@ -23,10 +23,13 @@ REMEMBER_MS: Final = 7 * 86_400_000
 INVARIANTS: Final[Mapping[str, Callable[[Any], list[str]]]] = {
     "admission": admission.invariant,
     "cart": cart.invariant,
+    "factors": factors.invariant,
     "member": member_state.invariant,
     "order": order.invariant,
     "quota": quota.invariant,
     "sessions": sessions.invariant,
+    "codes": codes.invariant,
+    "sms_budget": sms_budget.invariant,
     "stock": stock.invariant,
 }
 """What must hold of each kind's state. They recompute sums, so they run once an entity; counters are checked at every record."""

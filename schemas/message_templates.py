@@ -1,0 +1,116 @@
+"""The messages that people get: one row a template, in both languages. ``{name}`` is filled from the message's parameters.
+
+A template is also what is registered at an SMS provider, in its own notation: ``{code}`` is ``${code}`` at Alibaba Cloud.
+"""
+
+from typing import Final
+
+import msgspec
+
+LANGUAGES: Final = ("en", "zh-CN")
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """One language of a template: the subject and body of an e-mail, and the text message."""
+
+    subject: str
+    body: str
+    sms: str
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """``params``: what its texts are filled with."""
+
+    params: tuple[str, ...]
+    en: Text
+    zh: Text
+
+
+TEMPLATES: Final[dict[str, Template]] = {
+    "code": Template(
+        params=("code", "minutes"),
+        en=Text(
+            subject="Your verification code",
+            body="Your code is {code}. It is good for {minutes} minutes, and once.\n\nNobody of us will ever ask you for it. "
+            "If you did not ask for a code, ignore this message.\n",
+            sms="Your code is {code}, good for {minutes} minutes. Never tell it to anybody.",
+        ),
+        zh=Text(
+            subject="您的验证码",
+            body="您的验证码是 {code},{minutes} 分钟内有效,仅可使用一次。\n\n我们的工作人员绝不会向您索要验证码。"
+            "如非本人操作,请忽略本邮件。\n",
+            sms="您的验证码是{code},{minutes}分钟内有效,请勿告诉他人。",
+        ),
+    ),
+    "account_exists": Template(
+        params=(),
+        en=Text(
+            subject="You already have an account",
+            body="Somebody, perhaps you, wanted to open an account with this address. There is one already: log in, "
+            "or set a new password if you have forgotten yours.\n\nIf it was not you, you need not do anything.\n",
+            sms="You already have an account with this number: log in, or set a new password.",
+        ),
+        zh=Text(
+            subject="您已拥有账号",
+            body="有人(可能是您本人)尝试用此邮箱注册账号。该邮箱已注册,请直接登录;如忘记密码,可重新设置。\n\n如非本人操作,无需处理。\n",
+            sms="该号码已注册,请直接登录;如忘记密码,可重新设置。",
+        ),
+    ),
+    "no_account": Template(
+        params=(),
+        en=Text(
+            subject="There is no account with this address",
+            body="Somebody, perhaps you, wanted to set a new password for this address. No account has it: perhaps you used "
+            "another address or a phone number.\n\nIf it was not you, you need not do anything.\n",
+            sms="Somebody wanted to set a new password, but no account has this number.",
+        ),
+        zh=Text(
+            subject="该邮箱尚未注册",
+            body="有人(可能是您本人)尝试为此邮箱重设密码,但该邮箱没有对应的账号。您可能使用了其他邮箱或手机号注册。\n\n如非本人操作,无需处理。\n",
+            sms="有人尝试重设密码,但该号码尚未注册账号。",
+        ),
+    ),
+    "new_device": Template(
+        params=("device", "at"),
+        en=Text(
+            subject="A login from a new device",
+            body="Your account was logged in to from a new device.\n\nDevice: {device}\nTime: {at}\n\nIf it was not you, end that "
+            "session and change your password.\n",
+            sms="Your account was logged in to from a new device at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="新设备登录提醒",
+            body="您的账号在新设备上登录。\n\n设备:{device}\n时间:{at}\n\n如非本人操作,请退出该会话并修改密码。\n",
+            sms="您的账号于{at}在新设备登录,如非本人操作请修改密码。",
+        ),
+    ),
+    "password_changed": Template(
+        params=("at",),
+        en=Text(
+            subject="Your password was changed",
+            body="The password of your account was changed at {at}. All other sessions were ended.\n\nIf it was not you, set a new "
+            "password at once.\n",
+            sms="Your password was changed at {at}. If it was not you, set a new one at once.",
+        ),
+        zh=Text(
+            subject="密码已修改",
+            body="您的账号密码已于 {at} 修改,其他登录会话均已退出。\n\n如非本人操作,请立即重新设置密码。\n",
+            sms="您的密码已于{at}修改,如非本人操作请立即重设。",
+        ),
+    ),
+    "recovery_used": Template(
+        params=("at", "left"),
+        en=Text(
+            subject="A recovery code was used",
+            body="A recovery code was used for your account at {at}; {left} are left.\n\nIf it was not you, change your password and "
+            "make new recovery codes.\n",
+            sms="A recovery code was used for your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="恢复码已被使用",
+            body="您的账号于 {at} 使用了一个恢复码,还剩 {left} 个。\n\n如非本人操作,请修改密码并重新生成恢复码。\n",
+            sms="您的账号于{at}使用了恢复码,如非本人操作请修改密码。",
+        ),
+    ),
+}
+"""``no_account`` exists so that asking for a new password sends one message whether or not there is an account."""

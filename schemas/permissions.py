@@ -1,0 +1,57 @@
+"""Who may do what: each permission with the roles that have it. What stands in no row, nobody may do.
+
+Every route names one of these (``serve.ops.operations``), every staff action is checked against one again where it is
+carried out (``actors.storage.staff``). Roles are the names of ``actors.domain.token.Role`` in small letters; ``anyone``
+is whoever asks, logged in or not.
+"""
+
+from typing import Final
+
+import msgspec
+
+ANYONE: Final = "anyone"
+
+GRANTABLE: Final = ("merchant", "warehouse", "support", "marketing", "finance", "operator", "administrator")
+"""Roles that somebody gives to somebody. Everybody with an account is a customer."""
+
+
+class Permission(msgspec.Struct, frozen=True, kw_only=True):
+    """One row: the roles that have it, and what it lets them do, for people."""
+
+    roles: tuple[str, ...]
+    en: str
+    zh: str
+
+
+def _row(roles: str, en: str, zh: str) -> Permission:
+    return Permission(roles=tuple(roles.split()), en=en, zh=zh)
+
+
+PERMISSIONS: Final[dict[str, Permission]] = {
+    # shoppers
+    "public": _row("anyone", "Look at the shop, register and log in.", "浏览商城、注册与登录。"),
+    "anyone": _row("anyone", "Tell what was seen and done.", "上报浏览与行为事件。"),
+    "cart": _row("guest customer", "Fill a cart of one's own.", "使用自己的购物车。"),
+    "customer": _row("customer", "Buy, and see and change what is one's own.", "购买,并查看、修改本人的信息。"),
+    # merchants: their own goods and orders, and nothing of others
+    "merchant.goods": _row("merchant", "See the goods of one's own firm.", "查看本商家的商品。"),
+    "merchant.orders": _row("merchant", "See the lines of orders that are of one's own firm.", "查看本商家的订单明细。"),
+    # people
+    "person.read": _row("support operator administrator", "See an account, its personal fields masked.", "查看账号(个人信息已遮蔽)。"),
+    "person.unmask": _row("support administrator", "See personal fields in the clear, for a reason.", "说明理由后查看未遮蔽的个人信息。"),
+    "person.disable": _row("operator administrator", "Close an account, or open it again.", "停用或恢复账号。"),
+    "person.sessions": _row("support operator administrator", "End all sessions of an account.", "结束账号的全部登录会话。"),
+    # trade
+    "order.read": _row("support warehouse finance operator administrator", "See the orders of an account.", "查看账号的订单。"),
+    "order.cancel": _row("support operator administrator", "Cancel an unpaid order for its buyer.", "代买家取消未付款订单。"),
+    "stock.read": _row("warehouse operator administrator", "See how much of an article there is.", "查看商品库存。"),
+    "coupon.read": _row("marketing operator administrator", "See the coupons and how many are taken.", "查看优惠券及其领用情况。"),
+    "ledger.read": _row("finance administrator", "See the entries of the ledger.", "查看账本分录。"),
+    # staff
+    "role.read": _row("administrator", "See who has which role.", "查看人员角色。"),
+    "role.grant": _row("administrator", "Give and take away roles.", "授予与收回角色。"),
+    "action.read": _row("administrator", "See what staff did.", "查看员工操作记录。"),
+}
+
+SHOPPERS: Final = frozenset({"public", "anyone", "cart", "customer"})
+"""Permissions that need no role of the staff."""

@@ -1,0 +1,80 @@
+"""What one replica does for people's privacy in the background: copies that wait, and who is due to be forgotten."""
+
+from typing import Any, Final
+
+import structlog
+
+from actors.ports.journal import StorageUnknown
+from actors.storage.connect import LOST
+from actors.storage.personal_data import PersonalData
+from serve.answers import timestamp
+from serve.desk import Desk
+from serve.privacy_copy import copy_of
+from serve.requests import Refusal
+from serve.shop.sessions import end_sessions, sessions_of
+
+log = structlog.get_logger("stampede.privacy")
+
+LOOK_S: Final = 5.0
+ERASE_EVERY: Final = 120
+"""Looks between two of the erasures: ten minutes, where the time of regret is days."""
+
+ERASED_AT_ONCE_MAX: Final = 100
+
+
+class PrivacyWork:
+    """One a replica; of several, each job is done by one. One job at a time: shoppers come first."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._data = PersonalData(desk.services.pool, desk.identities, desk.addresses, desk.orders, desk.user_keys)
+
+    async def run(self) -> None:
+        """Work for ever. What fails is logged and tried again."""
+        looks = 0
+        while True:
+            await self._desk.clock.sleep(LOOK_S)
+            try:
+                await self.copy_one()
+                if looks % ERASE_EVERY == 0:
+                    await self.forget()
+            except (StorageUnknown, *LOST) as error:
+                log.info("privacy_work_waits", reason=type(error).__name__)
+            except Exception:
+                log.exception("privacy_work_failed")
+            looks += 1
+
+    async def copy_one(self) -> str | None:
+        """Make the copy that has waited longest; its id, None when none waits."""
+        return await self._desk.privacy.make_one(self._copy, self._desk.settings.retain_export_days)
+
+    async def forget(self) -> list[str]:
+        """Forget whoever is due, end what sessions they have, and drop old copies; answers who."""
+        found: list[str] = []
+        while len(found) < ERASED_AT_ONCE_MAX and (user_id := await self._desk.privacy.erase_one()) is not None:
+            await end_sessions(self._desk, user_id)
+            log.info("person_erased", user_id=user_id)
+            found.append(user_id)
+        await self._desk.privacy.drop_expired()
+        return found
+
+    async def _copy(self, user_id: str, language: str) -> bytes:
+        data = await self._data.of_user(user_id)
+        data["sessions"] = await self._sessions(user_id)
+        return copy_of(data, language)
+
+    async def _sessions(self, user_id: str) -> list[dict[str, Any]]:
+        try:
+            found = await sessions_of(self._desk, user_id)
+        except Refusal as refused:
+            # Their owner is busy or moving: the copy is tried again, rather than made without them.
+            raise StorageUnknown(refused.code) from refused
+        return [
+            {
+                "session_id": view.session_id,
+                "device": view.device,
+                "created_at": timestamp(view.created_at_ms),
+                "used_at": timestamp(view.used_at_ms),
+            }
+            for view in found.sessions
+        ]

@@ -1,0 +1,1 @@
+"""What staff do over HTTP: each operation takes a permission, and leaves a line in the trail."""
