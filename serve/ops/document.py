@@ -167,9 +167,6 @@ def _finish(operation: dict[str, Any]) -> None:
     anybody: dict[str, list[dict[str, list[str]]]] = {"public": [], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}
     operation["security"] = anybody.get(said.who, [{"bearer": []}])
     operation["x-permission"] = said.who
-    operation["security"] = {"public": [], "customer": [{"bearer": []}], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}[
-        said.who
-    ]
     done = {status: response for status, response in operation["responses"].items() if status < "400"}
     for response in done.values():
         response["description"] = "done"
