@@ -2,6 +2,8 @@
 
 import msgspec
 
+from schemas.membership import MallItem, MemberPrices, MemberRules
+
 
 class Offer(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="offer"):
     """One SKU as it may be bought now. ``parts``: how many sub-stocks it is split over."""
@@ -47,6 +49,8 @@ class CouponTerms(msgspec.Struct, frozen=True, kw_only=True, tag="coupon_terms")
     ends_at_ms: int = 2**53
     product_ids: frozenset[str] = frozenset()
     version: int = 0
+    personal: bool = False
+    """Only for members to whom it was given, once for each time."""
 
 
-Fact = Offer | SaleTerms | CouponTerms
+Fact = Offer | SaleTerms | CouponTerms | MemberRules | MemberPrices | MallItem

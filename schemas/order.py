@@ -32,6 +32,15 @@ class CouponClaim(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     discount: int
 
 
+class PointsUse(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
+    """What an order took of its buyer's membership: points, what they took off, and personal coupons, under one hold."""
+
+    hold_id: bytes
+    points: int
+    discount: int
+    gifts: tuple[str, ...] = ()
+
+
 class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where an order goes. ``country``: ISO 3166-1 alpha-2."""
 
@@ -66,6 +75,10 @@ class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order
     coupon_ids: tuple[str, ...] = ()
     ship_to: Address | None = None
     hold_ms: int = 900_000
+    points: int = 0
+    """Points that the buyer would spend; no more are taken than the rules let pay."""
+    member_level: str | None = None
+    """The level that the buyer is priced by ("": the lowest), to which his membership agrees in the same turn; None: nobody's."""
     sealed_ship_to: bytes = b""
     """The address, checked and then sealed at the edge with the buyer's own key, instead of ``ship_to``."""
 
@@ -127,6 +140,10 @@ class OrderPlaced(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="orde
     ticket_expires_ms: int = 0
     coupons: tuple[CouponClaim, ...] = ()
     ship_to: Address | None = None
+    points: PointsUse | None = None
+    member_level: str | None = None
+    rules_version: int = 0
+    """Of the membership rules that it was priced by."""
     limit: int = 0
     """So many of an article the sale allowed one buyer when this was decided; 0: any number."""
     sealed_ship_to: bytes = b""
@@ -323,6 +340,8 @@ class OrderView(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.
     coupons: tuple[str, ...] = ()
     payments: dict[str, str] = {}
     reason: str = ""
+    points: int = 0
+    points_discount: int = 0
 
 
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True, tag="order.payment_view"):

@@ -140,6 +140,18 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "claim_redeemed": _row(409, "This claim on the coupon was redeemed and cannot be given back.", "该优惠券占用已核销,无法退回。"),
     "claim_unknown": _row(409, "There is no such claim on the coupon.", "优惠券占用不存在。"),
     "quota_below_used": _row(409, "{used} of this coupon are taken already; its total cannot be less.", "该优惠券已被占用 {used} 张,总量不能更低。"),
+    # membership
+    "member_level_changed": _row(409, "Your membership level has just changed, and the prices with it. Order again.", "您的会员等级刚刚变化,价格随之调整,请重新下单。"),
+    "coupon_not_yours": _row(422, "This coupon is personal, and you do not have it.", "该优惠券为专享券,您尚未持有。"),
+    "points_insufficient": _row(409, "You do not have that many points: {available} left.", "积分不足,剩余 {available} 积分。"),
+    "points_not_taken": _row(422, "Points cannot be used for this order.", "该订单不能使用积分。"),
+    "points_changed": _row(409, "This item now costs {points} points. Confirm it and send again.", "该商品现需 {points} 积分,请确认后重新提交。"),
+    "mall_item_unknown": _row(404, "There is no such item in the points mall.", "积分商城中没有该商品。"),
+    "mall_item_gone": _row(409, "All of this item have been taken.", "该商品已兑完。"),
+    "mall_item_limit": _row(409, "You have taken this item as often as is allowed.", "您兑换该商品的次数已达上限。"),
+    "sign_in_day": _row(409, "The day has just changed. Sign in again.", "日期刚刚变更,请重新签到。"),
+    "birthday_locked": _row(409, "The birthday can be changed once a year.", "生日每年只能修改一次。"),
+    "free_shipping_used": _row(409, "All {limit} free deliveries of this month are used.", "本月 {limit} 次免运费已用完。"),
     # sale
     "sale_unknown": _row(404, "There is no such sale.", "活动不存在。"),
     "sale_not_open": _row(409, "The sale has not begun.", "活动尚未开始。"),

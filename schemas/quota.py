@@ -14,14 +14,18 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="quota.configure"
     ends_at_ms: int = 2**53
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="quota.claim"):
-    """Keep ``quantity`` uses for an order until its deadline (UTC, ms). Same id: same answer."""
+class Claim(msgspec.Struct, frozen=True, kw_only=True, tag="quota.claim", omit_defaults=True):
+    """Keep ``quantity`` uses for an order until its deadline (UTC, ms). Same id: same answer.
+
+    ``holder``: the kind of entity, of this user, that knows whether the order lives.
+    """
 
     claim_id: bytes
     order_id: str
     user_id: str
     deadline_ms: int
     quantity: int = 1
+    holder: str = "order"
 
 
 class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="quota.redeem"):
@@ -63,12 +67,13 @@ class QuotaConfigured(msgspec.Struct, frozen=True, kw_only=True, tag="quota.conf
     ends_at_ms: int
 
 
-class QuotaClaimed(msgspec.Struct, frozen=True, kw_only=True, tag="quota.claimed"):
+class QuotaClaimed(msgspec.Struct, frozen=True, kw_only=True, tag="quota.claimed", omit_defaults=True):
     claim_id: bytes
     order_id: str
     user_id: str
     quantity: int
     deadline_ms: int
+    holder: str = "order"
 
 
 class QuotaRedeemed(msgspec.Struct, frozen=True, kw_only=True, tag="quota.redeemed"):

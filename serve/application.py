@@ -34,7 +34,20 @@ from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
-from serve.shop import accounts, addresses, carts, codes, factor_logins, factors, orders, privacy, sessions, third_party, tickets
+from serve.shop import (
+    accounts,
+    addresses,
+    carts,
+    codes,
+    factor_logins,
+    factors,
+    membership,
+    orders,
+    privacy,
+    sessions,
+    third_party,
+    tickets,
+)
 from serve.staff import lookups, merchant, people, roles, trail
 from serve.strict_json import Malformed
 
@@ -61,6 +74,7 @@ HANDLERS: Final = (
     *factor_logins.HANDLERS,
     *addresses.HANDLERS,
     *privacy.HANDLERS,
+    *membership.HANDLERS,
     *roles.HANDLERS,
     *people.HANDLERS,
     *trail.HANDLERS,

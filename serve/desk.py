@@ -9,6 +9,7 @@ from actors.storage.catalogue import Catalogue
 from actors.storage.desk_reads import DeskReads
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.identities import Identities
+from actors.storage.members import Members
 from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
 from actors.storage.outgoing_messages import OutgoingMessages
@@ -68,6 +69,7 @@ class Desk:
         self.login_pages = LoginPages(services.settings)
         self.passkeys = Passkeys(services.pool)
         self.orders = Orders(services.pool)
+        self.members = Members(services.pool)
         self.catalogue = Catalogue(services.pool)
         self.outgoing = OutgoingMessages(services.pool)
         self.codes = Codes(self)

@@ -14,6 +14,7 @@ from actors.domain.cart import CartKind
 from actors.domain.codes import CodesKind
 from actors.domain.entity import Kind, Refused
 from actors.domain.factors import FactorsKind
+from actors.domain.member import MemberKind
 from actors.domain.order import OrderKind
 from actors.domain.quota import QuotaKind
 from actors.domain.sessions import SessionsKind
@@ -33,6 +34,7 @@ KINDS: Final[dict[str, Kind]] = {
         CodesKind(),
         SmsBudgetKind(),
         FactorsKind(),
+        MemberKind(),
     )
 }
 

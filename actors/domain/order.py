@@ -212,6 +212,8 @@ def _add(state: OrderBook, event: OrderPlaced, status: str) -> Order:
         coupons=event.coupons,
         sale_id=event.sale_id,
         ticket_nonce=event.ticket_nonce,
+        points=event.points,
+        member_level=event.member_level,
         placed_at_ms=event.placed_at_ms,
         expires_at_ms=event.expires_at_ms,
     )
@@ -231,6 +233,8 @@ def _apply_started(state: OrderBook, event: OrderStarted) -> None:
     order.alternatives = [list(keys) for keys in event.stock_keys]
     order.steps = {f"r{i}": False for i in range(len(order.lines))}
     order.steps.update({f"c{i}": False for i in range(len(order.coupons))})
+    if order.points is not None or order.member_level is not None:
+        order.steps["m0"] = False
 
 
 def _apply_forgotten(state: OrderBook, event: OrdersForgotten) -> None:

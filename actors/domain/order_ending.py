@@ -41,7 +41,7 @@ def end(state: OrderBook, order: Order, reason: str, context: Context) -> Accept
     open_payments = [payment for payment in order.payments.values() if payment.status in ("opening", "open")]
     if not open_payments:
         event = OrderCancelled(order_id=order.order_id, reason=reason, at_ms=context.at_ms)
-        return Accepted(events=(event,), sends=give_back(order))
+        return Accepted(events=(event,), sends=give_back(state.user_id, order))
     command_id = context.command_id if reason == "buyer" else b""
     closing = OrderClosing(order_id=order.order_id, reason=reason, at_ms=context.at_ms, command_id=command_id)
     sends = tuple(close_send(state.user_id, order, payment) for payment in open_payments)
@@ -75,13 +75,13 @@ def sold(state: OrderBook, command: Answered, context: Context) -> Outcome:
     """Stock or quota answered to "sell". A hold that was released meanwhile means: give the money back."""
     _, order_id, step = command.step.split(":", 2)
     order = state.closed.get(order_id)
-    if order is None or command.refused is None or order.status != "paid" or step[0] == "c":
+    if order is None or command.refused is None or order.status != "paid" or step[0] in "cm":
         return Accepted()
     payment = next((payment for payment in order.payments.values() if payment.status == "paid"), None)
     unfulfillable = OrderUnfulfillable(order_id=order_id, code=command.refused.code, at_ms=context.at_ms)
-    backs = take_back(state.user_id, order, int(step[1:]))
     assert payment is not None, "a paid order keeps the payment that paid it"
     started, send = refund(order, payment, "unfulfillable", payment.amount, payment.currency, context)
+    backs = take_back(state.user_id, order, int(step[1:]), started.refund_id)
     if payment.amount:
         return Accepted(events=(unfulfillable, started), sends=(send, *backs))
     # Coupons had taken the whole price off: no provider knows of this payment.
@@ -108,7 +108,7 @@ def wake(state: OrderBook, context: Context) -> Outcome:
     """Do what is due of one order (the reminder fires again while more is due), or forget what is old."""
     for order in state.open.values():
         if order.status == STARTING and order.expires_at_ms <= context.at_ms:
-            return refuse(order, Refused(code="order_abandoned"), context)
+            return refuse(state, order, Refused(code="order_abandoned"), context)
         if order.status == STEPS_OPEN and order.expires_at_ms <= context.at_ms:
             return end(state, order, "expired", context)
         for payment in order.payments.values():

@@ -10,31 +10,46 @@ from typing import Any
 from actors.domain.entity import Send
 from actors.domain.order_state import Order
 from schemas.ids import derived_id
+from schemas.member import CommitPoints, Earn, ReinstatePoints, ReleasePoints, TakeBack
 from schemas.order import PricedLine
 from schemas.quota import GiveBack, Redeem, Reinstate
 from schemas.stock import Release, Restock, Sell
 
 
-def sell(order: Order) -> tuple[Send, ...]:
-    """The order is paid: its units leave, its coupons are spent."""
-    return _to_each(
+def sell(user_id: str, order: Order) -> tuple[Send, ...]:
+    """The order is paid: its units leave, its coupons and points are spent, and its buyer's membership earns by it."""
+    sends = _to_each(
         order, "sell", "sell", lambda _, reservation_id: Sell(reservation_id=reservation_id), lambda claim_id: Redeem(claim_id=claim_id)
     )
+    points = order.points
+    if points is not None:
+        sends = (*sends, _to_member(user_id, order, "sell", "m0", CommitPoints(hold_id=points.hold_id)))
+    if order.total:
+        earn = Earn(order_id=order.order_id, amount=order.total, currency=order.currency)
+        sends = (*sends, _to_member(user_id, order, "earn", "m0", earn))
+    return sends
 
 
-def give_back(order: Order) -> tuple[Send, ...]:
+def give_back(user_id: str, order: Order) -> tuple[Send, ...]:
     """The order will not be. What arrives before its reservation leaves a tombstone."""
-    return _to_each(
+    sends = _to_each(
         order,
         "undo",
         "release",
         lambda _, reservation_id: Release(reservation_id=reservation_id),
         lambda claim_id: GiveBack(claim_id=claim_id),
     )
+    points = order.points
+    if points is not None:
+        sends = (*sends, _to_member(user_id, order, "undo", "m0", ReleasePoints(hold_id=points.hold_id)))
+    return sends
 
 
-def take_back(user_id: str, order: Order, lost_line: int) -> tuple[Send, ...]:
-    """A paid order that cannot be delivered: whatever has become of the others, sold or still held, may be had again."""
+def take_back(user_id: str, order: Order, lost_line: int, refund_id: str) -> tuple[Send, ...]:
+    """A paid order that cannot be delivered: whatever has become of the others, sold or still held, may be had again.
+
+    What it earned goes with its money; the points that it took come back.
+    """
     lost = f"undo:{order.order_id}:r{lost_line}"
     sends = _to_each(
         order,
@@ -43,7 +58,26 @@ def take_back(user_id: str, order: Order, lost_line: int) -> tuple[Send, ...]:
         lambda line, reservation_id: Restock(reservation_id=reservation_id, quantity=line.quantity),
         lambda claim_id: Reinstate(claim_id=claim_id, user_id=user_id),
     )
-    return tuple(send for send in sends if send.step != lost)
+    sends = tuple(send for send in sends if send.step != lost)
+    points = order.points
+    if points is not None:
+        back = ReinstatePoints(hold_id=points.hold_id, points=points.points, gifts=points.gifts)
+        sends = (*sends, _to_member(user_id, order, "undo", "m0", back))
+    if order.total:
+        taken = TakeBack(refund_id=refund_id, order_id=order.order_id, amount=order.total)
+        sends = (*sends, _to_member(user_id, order, "unearn", "m0", taken))
+    return sends
+
+
+def _to_member(user_id: str, order: Order, step: str, part: str, command: Any) -> Send:
+    """To the buyer's membership. The id says what is asked: an order earns once, and is undone once."""
+    return Send(
+        id=derived_id("member", step, order.order_id, type(command).__name__),
+        step=f"{step}:{order.order_id}:{part}",
+        kind="member",
+        key=user_id,
+        command=command,
+    )
 
 
 def _to_each(

@@ -56,7 +56,7 @@ def pay(state: OrderBook, command: PayOrder, context: Context) -> Outcome:
             waits = PaymentAwaited(order_id=order.order_id, payment_id=payment.payment_id, command_id=context.command_id)
             return Accepted(events=(waits,))
     if order.total == 0:
-        return _pay_nothing(order, command, context)
+        return _pay_nothing(state.user_id, order, command, context)
     if len(order.payments) >= PAYMENTS_MAX:
         return Refused(code="rate_limited")
     started = PaymentStarted(
@@ -74,8 +74,8 @@ def pay(state: OrderBook, command: PayOrder, context: Context) -> Outcome:
     return Accepted(events=(started,), sends=(send,))
 
 
-def _pay_nothing(order: Order, command: PayOrder, context: Context) -> Accepted:
-    """Coupons took the whole price off: there is nothing to ask of a provider, and the order is paid."""
+def _pay_nothing(user_id: str, order: Order, command: PayOrder, context: Context) -> Accepted:
+    """Coupons and points took the whole price off: there is nothing to ask of a provider, and the order is paid."""
     at_ms, names = context.at_ms, {"order_id": order.order_id, "payment_id": command.payment_id}
     events = (
         PaymentStarted(**names, amount=0, currency=order.currency, command_id=context.command_id, at_ms=at_ms),
@@ -84,7 +84,7 @@ def _pay_nothing(order: Order, command: PayOrder, context: Context) -> Accepted:
     )
     nothing = Money(amount=0, currency=order.currency)
     view = PaymentView(**names, status="paid", provider_id="", client_secret="", amount=nothing)
-    return Accepted(events=events, sends=sell(order), reply=view)
+    return Accepted(events=events, sends=sell(user_id, order), reply=view)
 
 
 def notice(state: OrderBook, command: PaymentNotice, context: Context) -> Outcome:
@@ -192,7 +192,7 @@ def _paid(state: OrderBook, order: Order, payment: Payment, settled: PaymentSett
     completes = list(_refuse_waiting(payment, Refused(code="order_state", params={"state": "paid"})))
     if order.status == "closing" and order.cancel_command:
         completes.append((order.cancel_command, Refused(code="order_state", params={"state": "paid"})))
-    return Accepted(events=(settled, event), sends=(*sell(order), *closes), completes=tuple(completes))
+    return Accepted(events=(settled, event), sends=(*sell(state.user_id, order), *closes), completes=tuple(completes))
 
 
 def _closed(order: Order, payment: Payment, status: str, context: Context) -> PaymentEnded:
@@ -210,7 +210,7 @@ def _ended(
     cancelled = OrderCancelled(order_id=order.order_id, reason=order.reason, at_ms=context.at_ms)
     if order.cancel_command:
         completes = (*completes, (order.cancel_command, _cancelled_view(order)))
-    return Accepted(events=(ended, cancelled), sends=give_back(order), completes=completes)
+    return Accepted(events=(ended, cancelled), sends=give_back(state.user_id, order), completes=completes)
 
 
 def poll(order: Order, payment: Payment, context: Context) -> Accepted:

@@ -10,12 +10,14 @@ import msgspec
 
 from actors.domain.address import flaw
 from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan, Refused, Send
+from actors.domain.member_state import POINTS_MAX
 from actors.domain.order_holds import give_back
 from actors.domain.order_state import OPEN_ORDERS_MAX, STARTING, Order, OrderBook, find, order_view
-from actors.domain.pricing import Quote, quote
+from actors.domain.pricing import ANYBODY, Buyer, Quote, quote
 from schemas.ids import derived_id
+from schemas.member import HoldPoints
 from schemas.money import Money
-from schemas.offer import Offer, SaleTerms
+from schemas.offer import CouponTerms, Offer, SaleTerms
 from schemas.order import (
     CouponClaim,
     OrderConfirmed,
@@ -26,6 +28,7 @@ from schemas.order import (
     OrderStepTaken,
     OrderView,
     PlaceOrder,
+    PointsUse,
     PricedLine,
 )
 from schemas.quota import Claim
@@ -45,6 +48,9 @@ def needs(command: PlaceOrder) -> tuple[str, ...]:
     names.extend("coupon:" + coupon_id for coupon_id in command.coupon_ids)
     if command.sale_id:
         names.append("sale:" + command.sale_id)
+    if command.member_level is not None or command.points:
+        names.append("member:rules")
+        names.extend("member_price:" + line.sku_id for line in command.lines)
     return tuple(names)
 
 
@@ -60,7 +66,9 @@ def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
     sale = _sale(state, command, context)
     if isinstance(sale, Refused):
         return sale
-    priced = quote(command.lines, command.coupon_ids, sale, context.facts, context.at_ms)
+    level_id, points = command.member_level, command.points
+    buyer = ANYBODY if level_id is None and not points else Buyer(level_id=level_id, points=points)
+    priced = quote(command.lines, command.coupon_ids, sale, context.facts, context.at_ms, buyer)
     if isinstance(priced, Refused):
         return priced
     expected = command.expected_total
@@ -90,6 +98,8 @@ def _guard_book(state: OrderBook, command: PlaceOrder, context: Context) -> Refu
         return Refused(code="invalid_request", params={"reason": "the same article stands on two lines"})
     if len(set(command.coupon_ids)) < len(command.coupon_ids):
         return Refused(code="invalid_request", params={"reason": "the same coupon stands twice"})
+    if not 0 <= command.points <= POINTS_MAX:
+        return Refused(code="invalid_request", params={"reason": "points are out of range"})
     return None
 
 
@@ -107,7 +117,7 @@ def _guard_address(command: PlaceOrder) -> Refused | None:
 
 def _is_abandoned(state: OrderBook, command: PlaceOrder, context: Context) -> bool:
     """True when a hold or claim of this command was said to be nobody's: it may be gone by now."""
-    names = (*(f"r{i}" for i in range(len(command.lines))), *(f"c{i}" for i in range(len(command.coupon_ids))))
+    names = (*(f"r{i}" for i in range(len(command.lines))), *(f"c{i}" for i in range(len(command.coupon_ids))), "m0")
     return any(derived_id(context.command_id, name) in state.abandoned for name in names)
 
 
@@ -180,6 +190,9 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
     asks.extend(
         Ask(kind="quota", keys=(claim.coupon_id,), command=_claim(claim, command.order_id, user_id, expires_at_ms)) for claim in claims
     )
+    points = _points_use(command, priced, context) if command.coupon_ids or priced.points else None
+    if points is not None or command.member_level is not None:
+        asks.append(Ask(kind="member", keys=(user_id,), command=_hold_points(command, points, context, expires_at_ms)))
 
     def placed(chosen: tuple[str, ...]) -> OrderPlaced:
         return OrderPlaced(
@@ -199,6 +212,9 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
             ticket_expires_ms=command.ticket_expires_ms,
             coupons=claims,
             ship_to=command.ship_to,
+            points=points,
+            member_level=command.member_level,
+            rules_version=priced.rules_version,
             sealed_ship_to=command.sealed_ship_to,
             limit=limit,
         )
@@ -214,17 +230,44 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
         draft = placed(tuple(options[0] for options in keys))
         started = OrderStarted(command_id=context.command_id, draft=draft, stock_keys=tuple(options[1:] for options in keys))
         sends = [_place_send(draft.order_id, f"r{i}", ask.kind, ask.keys[0], ask.command) for i, ask in enumerate(asks[: len(keys)])]
-        sends.extend(_place_send(draft.order_id, f"c{i}", ask.kind, ask.keys[0], ask.command) for i, ask in enumerate(asks[len(keys) :]))
+        others = (*(f"c{i}" for i in range(len(claims))), "m0")
+        sends.extend(
+            _place_send(draft.order_id, step, ask.kind, ask.keys[0], ask.command)
+            for step, ask in zip(others, asks[len(keys) :], strict=False)
+        )
         return Accepted(events=(started,), sends=tuple(sends))
 
     return Plan(asks=tuple(asks), direct=direct, refuse=refuse_for, staged=staged)
 
 
 def _named(refusal: Refused, command: PlaceOrder, index: int) -> Refused:
-    """A refusal by one of many says whose it is."""
+    """A refusal by one of many says whose it is; the membership is the last that is asked, and has one name only."""
     lines = len(command.lines)
+    if index >= lines + len(command.coupon_ids):
+        return refusal
     name = {"sku_id": command.lines[index].sku_id} if index < lines else {"coupon_id": command.coupon_ids[index - lines]}
     return Refused(code=refusal.code, params={**refusal.params, **name})
+
+
+def _points_use(command: PlaceOrder, priced: Quote, context: Context) -> PointsUse | None:
+    """What the buyer's membership has to keep: the points that are taken, and his personal coupons."""
+    terms = [context.facts.get("coupon:" + coupon_id) for coupon_id in command.coupon_ids]
+    gifts = tuple(coupon.coupon_id for coupon in terms if isinstance(coupon, CouponTerms) and coupon.personal)
+    if not priced.points and not gifts:
+        return None
+    hold_id = derived_id(context.command_id, "m0")
+    return PointsUse(hold_id=hold_id, points=priced.points, discount=priced.points_discount, gifts=gifts)
+
+
+def _hold_points(command: PlaceOrder, use: PointsUse | None, context: Context, deadline_ms: int) -> HoldPoints:
+    return HoldPoints(
+        hold_id=use.hold_id if use else derived_id(context.command_id, "m0"),
+        order_id=command.order_id,
+        deadline_ms=deadline_ms,
+        points=use.points if use else 0,
+        gifts=use.gifts if use else (),
+        level_id=command.member_level,
+    )
 
 
 def _reserve(reservation_id: bytes, order_id: str, user_id: str, quantity: int, deadline_ms: int) -> Reserve:
@@ -249,6 +292,8 @@ def _placed_view(event: OrderPlaced) -> OrderView:
         sale_id=event.sale_id,
         lines=event.lines,
         coupons=tuple(claim.coupon_id for claim in event.coupons),
+        points=event.points.points if event.points else 0,
+        points_discount=event.points.discount if event.points else 0,
     )
 
 
@@ -263,8 +308,10 @@ def answered(state: OrderBook, command: Answered, context: Context) -> Outcome:
     index = int(step[1:])
     if step[0] == "r" and order.alternatives[index]:
         return _next_part(state, order, index)
-    name = {"sku_id": order.lines[index].sku_id} if step[0] == "r" else {"coupon_id": order.coupons[index].coupon_id}
-    return refuse(order, Refused(code=command.refused.code, params={**command.refused.params, **name}), context)
+    name = {}
+    if step[0] != "m":
+        name = {"sku_id": order.lines[index].sku_id} if step[0] == "r" else {"coupon_id": order.coupons[index].coupon_id}
+    return refuse(state, order, Refused(code=command.refused.code, params={**command.refused.params, **name}), context)
 
 
 def _step_taken(order: Order, step: str) -> Outcome:
@@ -282,7 +329,7 @@ def _next_part(state: OrderBook, order: Order, index: int) -> Outcome:
     return Accepted(events=(moved,), sends=(send,))
 
 
-def refuse(order: Order, refusal: Refused, context: Context) -> Accepted:
+def refuse(state: OrderBook, order: Order, refusal: Refused, context: Context) -> Accepted:
     """The started order will not be: whatever was or may yet be taken is given back."""
     event = OrderRefused(order_id=order.order_id, code=refusal.code, params=refusal.params, at_ms=context.at_ms)
-    return Accepted(events=(event,), sends=give_back(order), completes=((order.command_id, refusal),))
+    return Accepted(events=(event,), sends=give_back(state.user_id, order), completes=((order.command_id, refusal),))

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from schemas.money import Money
-from schemas.order import CouponClaim, OrderView, PricedLine
+from schemas.order import CouponClaim, OrderView, PointsUse, PricedLine
 
 STARTING: Final = "placing"
 STEPS_OPEN: Final = "pending_payment"
@@ -69,6 +69,8 @@ class Order(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     cancel_command: bytes = b""
     closing_since_ms: int = 0
     closed_at_ms: int = 0
+    points: PointsUse | None = None
+    member_level: str | None = None
 
 
 class OrderBook(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -100,4 +102,6 @@ def order_view(order: Order) -> OrderView:
         coupons=tuple(claim.coupon_id for claim in order.coupons),
         payments={payment_id: payment.status for payment_id, payment in order.payments.items()},
         reason=order.reason,
+        points=order.points.points if order.points else 0,
+        points_discount=order.points.discount if order.points else 0,
     )

@@ -1,26 +1,31 @@
 """What an order costs, and why. Pure, in one fixed order:
 
-1. unit price: the sale's price for the SKU in a flash sale, else the offer's price;
+1. unit price: the sale's price for the SKU in a flash sale; else what members of the buyer's level pay (the member
+   price of the SKU, or the offer's price less the level's percentage), never more than the offer's price;
 2. line total: unit price times quantity;
 3. coupons, in the order given, each on what its lines still cost, spread over them by largest
    remainder, never below zero;
-4. total: the sum of line totals less discounts.
+4. points, as many as were offered, but for no more than the rules' share of what is left; spread in the same way;
+5. total: the sum of line totals less discounts.
 
-Rounding happens once a coupon (``schemas.money.portion``), half away from zero.
+Rounding happens once a unit price, once a coupon and once for the points (``schemas.money.portion``), half away from zero;
+points only ever pay whole minor units, and no more of them are taken than that needs.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from actors.domain.entity import Refused
+from actors.domain.member_state import level_of
+from schemas.membership import MemberPrices, MemberRules
 from schemas.money import MINOR_UNITS_MAX, portion, share
 from schemas.offer import CouponTerms, Offer, SaleTerms
 from schemas.order import Line
 
 
 class QuotedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True):
-    """One priced line; ``discount`` is this line's part of all coupons."""
+    """One priced line; ``discount`` is this line's part of all coupons and of the points."""
 
     sku_id: str
     quantity: int
@@ -29,23 +34,46 @@ class QuotedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 
 
 class Quote(msgspec.Struct, gc=False, frozen=True, kw_only=True):
-    """The price of an order. ``version`` is the newest version among the facts it was made from."""
+    """The price of an order. ``version`` is the newest version among the facts it was made from.
+
+    points: how many are taken, and what they take off. rules_version: of the membership rules, 0 where they had no part in it.
+    """
 
     lines: tuple[QuotedLine, ...]
     coupon_discounts: tuple[int, ...]
     total: int
     currency: str
     version: int
+    points: int = 0
+    points_discount: int = 0
+    rules_version: int = 0
+
+
+class Buyer(msgspec.Struct, gc=False, frozen=True, kw_only=True):
+    """Who buys, as far as prices go. ``level_id`` None: anybody, "": a member of the lowest level. ``points``: offered to be spent."""
+
+    level_id: str | None = None
+    points: int = 0
+
+
+ANYBODY: Final = Buyer()
 
 
 def quote(
-    lines: tuple[Line, ...], coupon_ids: tuple[str, ...], sale: SaleTerms | None, facts: dict[str, Any], at_ms: int
+    lines: tuple[Line, ...],
+    coupon_ids: tuple[str, ...],
+    sale: SaleTerms | None,
+    facts: dict[str, Any],
+    at_ms: int,
+    buyer: Buyer = ANYBODY,
 ) -> Quote | Refused:
     """The price of ``lines`` now, or the first reason why there is none."""
     offers = _offers(lines, facts)
     if isinstance(offers, Refused):
         return offers
     unit_prices = _unit_prices(offers, sale)
+    if buyer.level_id is not None and sale is None and not isinstance(unit_prices, Refused):
+        unit_prices = [unit_price(offer, buyer.level_id, facts) for offer in offers]
     if isinstance(unit_prices, Refused):
         return unit_prices
     currency = sale.currency if sale else offers[0].currency
@@ -55,13 +83,13 @@ def quote(
     if sum(gross) > MINOR_UNITS_MAX:
         return Refused(code="quantity_invalid", params={"limit": MINOR_UNITS_MAX})
     version = max(offer.version for offer in offers)
-    if not coupon_ids:
+    if not coupon_ids and buyer is ANYBODY:
         quoted = tuple(
             QuotedLine(sku_id=line.sku_id, quantity=line.quantity, unit_price=price, discount=0)
             for line, price in zip(lines, unit_prices, strict=True)
         )
         return Quote(lines=quoted, coupon_discounts=(), total=sum(gross), currency=currency, version=version)
-    return _with_coupons(lines, offers, unit_prices, gross, coupon_ids, currency, facts, at_ms, version)
+    return _with_coupons(lines, offers, unit_prices, gross, coupon_ids, currency, facts, at_ms, version, buyer)
 
 
 def _offers(lines: tuple[Line, ...], facts: dict[str, Any]) -> list[Offer] | Refused:
@@ -87,6 +115,26 @@ def _unit_prices(offers: list[Offer], sale: SaleTerms | None) -> list[int] | Ref
     return prices
 
 
+def unit_price(offer: Offer, level_id: str | None, facts: dict[str, Any]) -> int:
+    """What one unit costs outside of a sale: a member of this level ("": the lowest), or anybody (None)."""
+    rules = facts.get("member:rules")
+    if level_id is None or not isinstance(rules, MemberRules):
+        return offer.price
+    level, prices = level_of(rules, level_id), facts.get("member_price:" + offer.sku_id)
+    own = prices.prices.get(level.level_id) if isinstance(prices, MemberPrices) else None
+    return min(offer.price, portion(offer.price, 100 - level.discount_percent, 100) if own is None else own)
+
+
+def points_part(points: int, left: int, currency: str, rules: Any) -> tuple[int, int] | Refused:
+    """(points taken, minor units off) of so many offered, where ``left`` is still to be paid."""
+    rate = rules.terms.rates.get(currency) if isinstance(rules, MemberRules) else None
+    if rate is None or not rate.minor_per_100_points:
+        return Refused(code="points_not_taken")
+    worth = rate.minor_per_100_points
+    off = min(points * worth // 100, left * rules.terms.points_share_percent // 100)
+    return -(-off * 100 // worth), off
+
+
 def _with_coupons(
     lines: tuple[Line, ...],
     offers: list[Offer],
@@ -97,6 +145,7 @@ def _with_coupons(
     facts: dict[str, Any],
     at_ms: int,
     version: int,
+    buyer: Buyer,
 ) -> Quote | Refused:
     left = list(gross)
     taken = []
@@ -109,11 +158,29 @@ def _with_coupons(
             return parts
         left = [rest - part for rest, part in zip(left, parts, strict=True)]
         taken.append(sum(parts))
+    points = off = 0
+    if buyer.points:
+        part = points_part(buyer.points, sum(left), currency, facts.get("member:rules"))
+        if isinstance(part, Refused):
+            return part
+        points, off = part
+        if off:
+            left = [rest - share_of for rest, share_of in zip(left, share(off, tuple(left)), strict=True)]
     quoted = tuple(
         QuotedLine(sku_id=line.sku_id, quantity=line.quantity, unit_price=price, discount=full - rest)
         for line, price, full, rest in zip(lines, unit_prices, gross, left, strict=True)
     )
-    return Quote(lines=quoted, coupon_discounts=tuple(taken), total=sum(left), currency=currency, version=version)
+    rules = facts.get("member:rules") if buyer is not ANYBODY else None
+    return Quote(
+        lines=quoted,
+        coupon_discounts=tuple(taken),
+        total=sum(left),
+        currency=currency,
+        version=version,
+        points=points,
+        points_discount=off,
+        rules_version=rules.version if isinstance(rules, MemberRules) else 0,
+    )
 
 
 def coupon_discount(

@@ -49,13 +49,15 @@ QuotaEvent = QuotaConfigured | QuotaClaimed | QuotaRedeemed | QuotaGivenBack | Q
 
 
 class LiveClaim(msgspec.Struct, kw_only=True, array_like=True):
-    """Uses kept for one order. ``slot``: when its order is asked, 0 while a question is under way. ``asks``: questions so far."""
+    """Uses kept for one order. ``slot``: when its order is asked, 0 while a question is under way. ``asks``: questions so far.
+    ``holder``: the kind that is asked."""
 
     order_id: str
     user_id: str
     quantity: int
     slot: int
     asks: int = 0
+    holder: str = "order"
 
 
 class QuotaState(msgspec.Struct, kw_only=True):
@@ -249,6 +251,7 @@ def _claim(state: QuotaState, command: Claim, context: Context) -> Outcome:
         user_id=command.user_id,
         quantity=command.quantity,
         deadline_ms=command.deadline_ms,
+        holder=command.holder,
     )
     return Accepted(events=(event,), reply=reply)
 
@@ -308,7 +311,7 @@ def _question(state: QuotaState, claim_id: bytes, claim: LiveClaim) -> Send:
     return Send(
         id=derived_id("quota.ask", state.key, claim_id, str(claim.asks)),
         step="ask:" + claim_id.hex(),
-        kind="order",
+        kind=claim.holder,
         key=claim.user_id,
         command=ConfirmHold(order_id=claim.order_id, reservation_id=claim_id),
     )
@@ -335,7 +338,7 @@ def _apply_configured(state: QuotaState, event: QuotaConfigured) -> None:
 
 
 def _apply_claimed(state: QuotaState, event: QuotaClaimed) -> None:
-    claim = LiveClaim(order_id=event.order_id, user_id=event.user_id, quantity=event.quantity, slot=0)
+    claim = LiveClaim(order_id=event.order_id, user_id=event.user_id, quantity=event.quantity, slot=0, holder=event.holder)
     state.claims[event.claim_id] = claim
     state.available -= event.quantity
     state.claimed += event.quantity

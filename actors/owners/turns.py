@@ -16,6 +16,7 @@ from actors.domain.kinds import Body, Meta, Seen, WireSend, encoder
 from actors.owners.batch import Batch
 from actors.owners.cell import Cell, Respond, entity_hash, refusal_answer, remember_answer
 from actors.owners.counters import Counters
+from actors.owners.facts import NeedsFacts
 from actors.ports.clock import Clock
 from actors.ports.journal import Row
 from schemas.envelope import Answer
@@ -272,11 +273,12 @@ class Turns:
             return False
         try:
             other = self.residents.resident(send.kind, send.key)
-        except NeedsLoading:
+            if other is None or other is cell:
+                return False
+            facts = self.facts(other.kind.needs(send.command))
+        except (NeedsLoading, NeedsFacts):
             return False
-        if other is None or other is cell:
-            return False
-        outcome = other.kind.decide(other.state, send.command, Context(at_ms=now_ms, command_id=send.id))
+        outcome = other.kind.decide(other.state, send.command, Context(at_ms=now_ms, command_id=send.id, facts=facts))
         if isinstance(outcome, Plan) or (isinstance(outcome, Accepted) and (outcome.reply is None or outcome.sends)):
             return False
         told = answered_by(send.step, outcome if isinstance(outcome, Refused) else outcome.reply)

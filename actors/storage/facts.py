@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.storage.connect import known, open_pool
+from schemas.membership import LevelTerms, MallItem, MemberPrices, MemberRules, RuleTerms
 from schemas.offer import CouponTerms, Fact, Offer, SaleTerms
 
 OFFERS: Final = "SELECT sku_id, product_id, price_minor, currency, on_shelf, parts, version FROM sku WHERE sku_id = ANY($1)"
@@ -14,16 +15,29 @@ SELECT sale_id, state, mode, opens_at_ms, ends_at_ms, prices, currency, limit_pe
 FROM flash_sale WHERE sale_id = ANY($1)"""
 COUPONS: Final = """
 SELECT coupon_id, kind, value, currency, min_total, version, product_ids,
-       (extract(epoch FROM starts_at) * 1000)::bigint AS starts_at_ms, (extract(epoch FROM ends_at) * 1000)::bigint AS ends_at_ms
+       (extract(epoch FROM starts_at) * 1000)::bigint AS starts_at_ms, (extract(epoch FROM ends_at) * 1000)::bigint AS ends_at_ms, personal
 FROM coupon WHERE coupon_id = ANY($1)"""
+RULES: Final = "SELECT terms::text, version FROM member_rule WHERE rule_id = 'rules'"
+LEVELS: Final = """
+SELECT level_id, title, title_zh, growth_min, discount_percent, points_percent, free_shipping, priority, support_queue,
+       birthday_coupon_id, version FROM member_level ORDER BY growth_min, level_id"""
+MEMBER_PRICES: Final = "SELECT sku_id, level_id, price_minor, version FROM member_price WHERE sku_id = ANY($1)"
+MALL: Final = "SELECT item_id, kind, points, coupon_id, valid_days, active, version FROM points_mall_item WHERE item_id = ANY($1)"
 NEWEST: Final = """
-SELECT greatest((SELECT max(version) FROM sku), (SELECT max(version) FROM coupon), (SELECT max(version) FROM flash_sale), 0)"""
+SELECT greatest((SELECT max(version) FROM sku), (SELECT max(version) FROM coupon), (SELECT max(version) FROM flash_sale),
+    (SELECT max(version) FROM member_rule), (SELECT max(version) FROM member_level), (SELECT max(version) FROM member_price),
+    (SELECT max(version) FROM points_mall_item), 0)"""
 NEWS: Final = """
 SELECT version, 'sku:' || sku_id AS name FROM sku WHERE version > $1
 UNION ALL SELECT version, 'coupon:' || coupon_id FROM coupon WHERE version > $1
-UNION ALL SELECT version, 'sale:' || sale_id FROM flash_sale WHERE version > $1"""
+UNION ALL SELECT version, 'sale:' || sale_id FROM flash_sale WHERE version > $1
+UNION ALL SELECT version, 'member:rules' FROM member_rule WHERE version > $1
+UNION ALL SELECT version, 'member:rules' FROM member_level WHERE version > $1
+UNION ALL SELECT version, 'member_price:' || sku_id FROM member_price WHERE version > $1
+UNION ALL SELECT version, 'mall:' || item_id FROM points_mall_item WHERE version > $1"""
 
 _PRICES: Final = msgspec.json.Decoder(dict[str, int])
+_TERMS: Final = msgspec.json.Decoder(RuleTerms)
 
 
 class PostgresFacts:
@@ -48,7 +62,7 @@ class PostgresFacts:
 
     async def load(self, names: list[str]) -> dict[str, Fact]:
         """See the port. A name of another form is absent, as one that does not exist."""
-        wanted: dict[str, list[str]] = {"sku": [], "sale": [], "coupon": []}
+        wanted: dict[str, list[str]] = {"sku": [], "sale": [], "coupon": [], "member": [], "member_price": [], "mall": []}
         for name in names:
             kind, _, key = name.partition(":")
             if kind in wanted and "\0" not in key:
@@ -65,6 +79,13 @@ class PostgresFacts:
                 found |= {"sale:" + row["sale_id"]: sale_of(row) for row in await connection.fetch(SALES, wanted["sale"])}
             if wanted["coupon"]:
                 found |= {"coupon:" + row["coupon_id"]: coupon_of(row) for row in await connection.fetch(COUPONS, wanted["coupon"])}
+            if "rules" in wanted["member"]:
+                rules = rules_of(await connection.fetch(RULES), await connection.fetch(LEVELS))
+                found |= {} if rules is None else {"member:rules": rules}
+            if wanted["member_price"]:
+                found |= member_prices_of(await connection.fetch(MEMBER_PRICES, wanted["member_price"]))
+            if wanted["mall"]:
+                found |= {"mall:" + row["item_id"]: MallItem(**dict(row)) for row in await connection.fetch(MALL, wanted["mall"])}
         return found
 
     async def changed(self, since: int) -> tuple[int, list[str]]:
@@ -119,4 +140,32 @@ def coupon_of(row: Any) -> CouponTerms:
         ends_at_ms=row["ends_at_ms"],
         product_ids=frozenset(row["product_ids"]),
         version=row["version"],
+        personal=row["personal"],
     )
+
+
+def rules_of(rules: list[Any], levels: list[Any]) -> MemberRules | None:
+    """The rows of ``member_rule`` and ``member_level``; None where one of them is empty: the shop has no membership."""
+    if not rules or not levels:
+        return None
+    fields = LevelTerms.__struct_fields__
+    return MemberRules(
+        terms=_TERMS.decode(rules[0]["terms"]),
+        levels=tuple(LevelTerms(**{name: row[name] for name in fields}) for row in levels),
+        version=max(row["version"] for row in (*rules, *levels)),
+    )
+
+
+def member_prices_of(rows: list[Any]) -> dict[str, Fact]:
+    """The rows of ``member_price``, by SKU."""
+    by_sku: dict[str, list[Any]] = {}
+    for row in rows:
+        by_sku.setdefault(row["sku_id"], []).append(row)
+    return {
+        "member_price:" + sku_id: MemberPrices(
+            sku_id=sku_id,
+            prices={row["level_id"]: row["price_minor"] for row in found},
+            version=max(row["version"] for row in found),
+        )
+        for sku_id, found in by_sku.items()
+    }

@@ -28,7 +28,22 @@ LEARN: Final = "ANALYZE product, sku, coupon, journal"
 QUOTAS: Final = """
 SELECT coupon_id, quota_total, quota_per_user,
     (extract(epoch FROM starts_at) * 1000)::bigint AS starts_at_ms, (extract(epoch FROM ends_at) * 1000)::bigint AS ends_at_ms
-FROM coupon ORDER BY coupon_id"""
+FROM coupon
+UNION ALL SELECT item_id, quota_total, quota_per_user, 0, 9007199254740992 FROM points_mall_item
+ORDER BY coupon_id"""
+GIFTS: Final = """
+INSERT INTO coupon (coupon_id, title, title_zh, kind, value, currency, quota_total, starts_at, ends_at, personal)
+SELECT level.birthday_coupon_id, 'Birthday gift: ' || off || '% off', '生日礼:立减 ' || off || '%', 'percent', off, priced.currency,
+    1000000000, timestamptz '2020-01-01 00:00Z', timestamptz '2100-01-01 00:00Z', true
+FROM (SELECT birthday_coupon_id, 5 * row_number() OVER (ORDER BY growth_min) AS off FROM member_level WHERE birthday_coupon_id <> '') level
+CROSS JOIN (SELECT currency FROM sku ORDER BY sku_id LIMIT 1) priced
+UNION ALL SELECT 'cpn_points', '5.00 off, for points', '积分兑换:立减 5.00', 'amount', 500, priced.currency, 1000000000,
+    timestamptz '2020-01-01 00:00Z', timestamptz '2100-01-01 00:00Z', true
+FROM (SELECT currency FROM sku ORDER BY sku_id LIMIT 1) priced"""
+MALL: Final = """
+INSERT INTO points_mall_item (item_id, title, title_zh, kind, points, coupon_id, quota_total, quota_per_user)
+VALUES ('mal_coupon', '5.00 off, once', '立减 5.00 优惠券', 'coupon', 400, 'cpn_points', 100000, 12),
+    ('mal_mug', 'A mug', '马克杯', 'goods', 1500, '', 500, 1)"""
 
 
 class NotEmpty(Exception):
@@ -52,6 +67,8 @@ async def load_shop(connection: Any, sharding: Sharding, shop: Shop, progress: C
         progress("products", count)
         await copy_rows(connection, "sku", shop.skus, columns=SKU_COLUMNS)
         await copy_rows(connection, "coupon", shop.coupons)
+        await connection.execute(GIFTS)
+        await connection.execute(MALL)
         progress("articles", shop.skus.height)
         progress("coupons", shop.coupons.height)
         keys = (shop.skus["sku_id"] + "#0").to_list()

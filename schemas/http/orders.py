@@ -36,6 +36,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cart_version: Version | None = None
     expected_total: Money | None = None
     coupon_ids: Annotated[tuple[CouponRef, ...], msgspec.Meta(max_length=10)] = ()
+    points: Annotated[int, msgspec.Meta(ge=0, le=10**9, description="to spend; no more are taken than the rules let pay")] = 0
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +50,10 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One order. ``payments``: status by payment id. ``position`` only where this request changed something."""
+    """One order. ``payments``: status by payment id. ``position`` only where this request changed something.
+
+    ``points``: what it took of the buyer's points; their part of each line is in its ``discount``. Null of one that ended long ago.
+    """
 
     order_id: str
     status: str
@@ -61,6 +65,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     coupons: tuple[str, ...] = ()
     payments: dict[str, str] = {}
     reason: str | None = None
+    points: int | None = None
     position: Position | None = None
 
 

@@ -18,6 +18,8 @@ app.add_typer(journal, name="journal")
 events: Final = typer.Typer(help=say("events"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(events, name="events")
 
+member: Final = typer.Typer(help=say("member"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(member, name="member")
 staff: Final = typer.Typer(help=say("staff"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(staff, name="staff")
 privacy: Final = typer.Typer(help=say("privacy"), no_args_is_help=True, rich_markup_mode=None)
@@ -258,6 +260,30 @@ def _keep_journal(work: Literal["archive", "prune", "upkeep"], keep_days: int | 
         typer.echo(journals.run_words(report))
     if report.problems:
         raise typer.Exit(1)
+
+
+@member.command("show", help=say("member_show"))
+def member_show(user_id: Annotated[str, typer.Argument(metavar="USER")], as_json: AsJson = False) -> None:
+    from serve.cli import member as members
+    from serve.cli.door import environment
+
+    found = members.show(environment(), user_id)
+    if as_json:
+        _print(found)
+    else:
+        typer.echo(members.show_words(found))
+
+
+@member.command("rules", help=say("member_rules"))
+def member_rules(as_json: AsJson = False) -> None:
+    from serve.cli import member as members
+    from serve.cli.door import environment
+
+    rules = members.rules(environment())
+    if as_json:
+        _print(rules)
+    else:
+        typer.echo(members.rules_words(rules))
 
 
 @events.command("status", help=say("events_status"))

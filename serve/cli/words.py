@@ -16,6 +16,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "sale_status": ("Show a sale and its stock, exactly.", "显示活动及其精确库存。"),
     "status": ("Show shards, hosts, queues and projections.", "显示分片、主机、队列与投影。"),
     "audit": ("Prove the books from the tables alone; exit 1 when they do not balance.", "仅凭数据表核对账目;不平则以 1 退出。"),
+    "member": ("Members: how one stands, and by which rules.", "会员:查看会员状态与规则。"),
+    "member_show": ("Show how a member stands, as the tables have it.", "按数据表显示会员状态。"),
+    "member_rules": ("Show the levels and rates of the shop.", "显示会员等级与积分规则。"),
     "drain": ("Empty a host of its shards, or let it take some again.", "将某主机的分片移走,或让其重新接收。"),
     "journal": ("The journal: where its records are, archiving and pruning.", "日志:记录所在位置、归档与清理。"),
     "journal_status": ("Show how many records are in the table and in the archive.", "显示数据表与归档中的记录数。"),
@@ -69,6 +72,20 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "o_undo": ("Let the host take shards again.", "让该主机重新接收分片。"),
     "o_limit_minutes": ("Minutes after which an open saga is an error.", "未完成流程超过多少分钟即视为错误。"),
     # progress and results
+    "member_none": ("Nobody of this name has earned anything yet: {user}", "该用户尚无会员记录:{user}"),
+    "no_membership": ("The shop has no rules of membership.", "商城未设置会员规则。"),
+    "member_line": (
+        "{user}: level {level}, {available} points ({held} held, {debt} owed), reviewed {review}, support queue {queue}",
+        "{user}:等级 {level},可用积分 {available}(冻结 {held},欠 {debt}),评定日 {review},客服队列 {queue}",
+    ),
+    "level_line": (
+        "{level}: from {growth} growth, {discount}% off, {points}% points, {shipping} free deliveries a month",
+        "{level}:成长值 {growth} 起,优惠 {discount}%,积分 {points}%,每月免运费 {shipping} 次",
+    ),
+    "rate_line": (
+        "{currency}: 100 minor units paid give {growth} growth and {points} points; 100 points take {worth} off",
+        "{currency}:每支付 100 最小单位得成长值 {growth}、积分 {points};100 积分抵 {worth}",
+    ),
     "events_landed": (
         "{rows} events landed in {files} files; {duplicates} were there already; {expired} old files deleted.",
         "已落盘 {rows} 条事件,共 {files} 个文件;重复 {duplicates} 条;删除过期文件 {expired} 个。",

@@ -5,6 +5,7 @@ from typing import Any, Final
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
+from actors.domain.pricing import unit_price
 from actors.storage.catalogue import SALE_SKU
 from schemas.cart import CartContents, PutLine, ReadCart, RemoveLine
 from schemas.http.carts import Cart, CartLine, MergeCart, PutQuantity
@@ -16,6 +17,7 @@ from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.shop.guests import guest_key, merge_guest, new_guest_token
+from serve.shop.membership import price_level
 
 _GUEST_LENGTH: Final = 24
 
@@ -38,23 +40,27 @@ def guest_holder(guest: bytes) -> str:
 
 async def cart_of(desk: Desk, holder: str) -> Cart:
     """The cart as it is now, priced."""
-    return await _priced(desk, await desk.told("cart", holder, ReadCart()))
+    return await _priced(desk, await desk.told("cart", holder, ReadCart()), holder)
 
 
-async def _priced(desk: Desk, contents: CartContents, guest_token: str | None = None) -> Cart:
-    facts = await desk.facts.fetch(tuple("sku:" + line.sku_id for line in contents.lines)) if contents.lines else {}
-    lines = tuple(_line(line, facts.get("sku:" + line.sku_id)) for line in contents.lines)
+async def _priced(desk: Desk, contents: CartContents, holder: str, guest_token: str | None = None) -> Cart:
+    """With the prices that a checkout of this moment would make, those of a member's level too."""
+    level = await price_level(desk, holder) if contents.lines and is_id(holder, "usr") else None
+    names = [f"{what}:{line.sku_id}" for line in contents.lines for what in ("sku", "member_price")]
+    facts = await desk.facts.fetch((*names, "member:rules")) if contents.lines else {}
+    lines = tuple(_line(line, facts.get("sku:" + line.sku_id), level, facts) for line in contents.lines)
     return Cart(version=contents.version, lines=lines, total=_total(lines), clipped=contents.clipped, guest_token=guest_token)
 
 
-def _line(line: Line, offer: Any) -> CartLine:
+def _line(line: Line, offer: Any, level: str | None, facts: dict[str, Any]) -> CartLine:
     if not isinstance(offer, Offer) or not offer.on_sale:
         return CartLine(sku_id=line.sku_id, quantity=line.quantity, unit_price=None, total=None)
+    price = unit_price(offer, level, facts)
     return CartLine(
         sku_id=line.sku_id,
         quantity=line.quantity,
-        unit_price=Money(amount=offer.price, currency=offer.currency),
-        total=Money(amount=offer.price * line.quantity, currency=offer.currency),
+        unit_price=Money(amount=price, currency=offer.currency),
+        total=Money(amount=price * line.quantity, currency=offer.currency),
     )
 
 
@@ -95,7 +101,7 @@ async def put_line(request: ShopRequest, sku_id: FromPath[str], data: JSONBody[P
         raise Refusal("sku_unknown")
     contents = await desk.told("cart", holder, PutLine(sku_id=sku_id, quantity=data.quantity), digest=b"put")
     desk.cart_changed(holder)
-    return await _priced(desk, contents, token)
+    return await _priced(desk, contents, holder, token)
 
 
 @delete("/v1/cart/lines/{sku_id:str}", operation_id="removeCartLine", status_code=200)
@@ -106,14 +112,14 @@ async def remove_line(request: ShopRequest, sku_id: FromPath[str]) -> Cart:
         raise Refusal("sku_unknown")
     contents = await request.desk.told("cart", holder, RemoveLine(sku_id=sku_id), digest=b"remove")
     request.desk.cart_changed(holder)
-    return await _priced(request.desk, contents)
+    return await _priced(request.desk, contents, holder)
 
 
 @post("/v1/cart/merge", operation_id="mergeCart", status_code=200)
 async def merge_cart(request: ShopRequest, data: JSONBody[MergeCart]) -> Cart:
     """Take a guest's cart over. A repeat adds nothing."""
     user_id = request.customer().user_id
-    return await _priced(request.desk, await merge_guest(request.desk, user_id, guest_key(data.guest_token)))
+    return await _priced(request.desk, await merge_guest(request.desk, user_id, guest_key(data.guest_token)), user_id)
 
 
 HANDLERS: Final[list[Any]] = [read_cart, put_line, remove_line, merge_cart]

@@ -1,5 +1,6 @@
 """Checkout, and orders: read, list, pay, cancel."""
 
+import asyncio
 import re
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,7 @@ from serve.cursors import cursor_of, parts_of
 from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
+from serve.shop.membership import price_level
 from serve.shop.ship_to import goes_to
 from serve.step_up import require_step_up
 
@@ -53,6 +55,7 @@ def _order(view: OrderView, position: str | None = None) -> Order:
         coupons=view.coupons,
         payments=view.payments,
         reason=view.reason or None,
+        points=view.points,
         position=position,
     )
 
@@ -90,7 +93,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     ship_to = await goes_to(desk, user_id, data.ship_to, data.address_id)
     if is_large(desk, data.expected_total):
         await require_step_up(request)
-    cart = await desk.told("cart", user_id, ReadCart())
+    cart, level = await asyncio.gather(desk.told("cart", user_id, ReadCart()), price_level(desk, user_id))
     assert isinstance(cart, CartContents)
     drifted = data.cart_version is not None and data.cart_version != cart.version
     command = PlaceOrder(
@@ -103,6 +106,8 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         coupon_ids=data.coupon_ids,
         sealed_ship_to=await desk.user_keys.seal_address(user_id, ship_to),
         hold_ms=desk.settings.hold_ms,
+        points=data.points,
+        member_level=level,
     )
     answer = await desk.ask("order", user_id, command, command_id=command_id, digest=digest)
     if drifted and answer.code == "cart_empty":

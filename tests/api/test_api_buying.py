@@ -221,6 +221,8 @@ CUSTOMERS = [
     ("DELETE", "/v1/cart/lines/sku_1", None), ("POST", "/v1/cart/merge", {"guest_token": "gst_" + "0" * 20}),
     ("POST", "/v1/checkout", {"ship_to": SHIP_TO}), ("GET", "/v1/orders", None), ("GET", "/v1/orders/ord_1", None),
     ("POST", "/v1/orders/ord_1/pay", None), ("POST", "/v1/orders/ord_1/cancel", None), ("POST", "/v1/flash-sales/sal_1/tickets", None),
+    ("GET", "/v1/me/membership", None), ("POST", "/v1/me/sign-ins", None), ("GET", "/v1/me/points", None), ("GET", "/v1/points-mall", None),
+    ("POST", "/v1/points-mall/mal_1/redemptions", {"points": 1}), ("PUT", "/v1/me/birthday", {"month": 2, "day": 29}),
     ("POST", "/v1/flash-sales/sal_1/entries", None), ("POST", "/v1/flash-sales/sal_1/orders", {"sku_id": "sku_1", "quantity": 1}),
 ]  # fmt: skip
 
@@ -248,6 +250,7 @@ async def test_every_route_in_that_list_is_one_that_needs_a_login(shop) -> None:
             path.replace("sku_1", "{sku_id}")
             .replace("ord_1", "{order_id}")
             .replace("sal_1", "{sale_id}")
+            .replace("mal_1", "{item_id}")
             .replace("idn_1", "{identity_id}")
             .replace("fac_1", "{factor_id}")
             .replace("current", "{session_id}"),

@@ -59,7 +59,14 @@ def test_the_shop_is_loaded_once(in_copy: Any, run: Run) -> None:
     assert run("seed", "--shop", "small").out == "There is a shop already; nothing was loaded.\n"
     assert in_copy.sql("SELECT (SELECT count(*) FROM product), (SELECT count(*) FROM sku WHERE sku_id NOT LIKE 'sku_s%')")[0][:] == (40, 40)
     quotas = in_copy.sql("SELECT coupon_id, total, claimed FROM quota_level ORDER BY coupon_id")
-    assert [tuple(row) for row in quotas] == [("cpn_1", 1000, 0), ("cpn_2", 100, 0)]
+    assert [tuple(row) for row in quotas] == [
+        ("cpn_1", 1000, 0),
+        ("cpn_2", 100, 0),
+        *((f"cpn_birthday_{level}", 1_000_000_000, 0) for level in ("gold", "platinum", "silver")),
+        ("cpn_points", 1_000_000_000, 0),
+        ("mal_coupon", 100_000, 0),
+        ("mal_mug", 500, 0),
+    ]
 
 
 def test_loaded_stock_is_what_the_owners_know(in_copy: Any, run: Run) -> None:

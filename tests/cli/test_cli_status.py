@@ -59,7 +59,9 @@ def test_every_shard_has_an_owner_and_an_epoch(in_copy: Any, run: Run) -> None:
     assert {shard["host"] for shard in found["shards"]} == {"host-a", "host-b"}
     assert min(shard["epoch"] for shard in found["shards"]) >= 1
     assert found["hosts_gone"] == []
-    assert found["projections"] == {"orders": {"lag": {"rows_behind": 0, "seconds_behind": 0.0}, "stopped": 0}}
+    assert found["projections"] == {
+        name: {"lag": {"rows_behind": 0, "seconds_behind": 0.0}, "stopped": 0} for name in ("orders", "members")
+    }
     assert found["lanes"] == {"direct": {"url": "http://127.0.0.1:1", "ready": False}}
     assert (found["postgres"], found["valkey"], found["replicas"]) == (None, None, [])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.domain import order, quota, stock
+from actors.domain import member_state, order, quota, stock
 from actors.domain.entity import Refused, Send, Wake
 from actors.domain.order_payment import PAYMENTS_MAX, POLL_MS
 from actors.domain.order_state import FORGET_MS
@@ -105,7 +105,7 @@ class Play:
     def check(self) -> None:
         self.market.check()
         for (kind, _), state in self.market.states.items():
-            assert {"stock": stock, "order": order, "quota": quota}[kind].invariant(state) == []
+            assert {"stock": stock, "order": order, "quota": quota, "member": member_state}[kind].invariant(state) == []
 
     def units(self) -> tuple[tuple[int, int, int], ...]:
         states = [self.market.state("stock", key) for key in ("sku_a#0", "sku_b#0")]

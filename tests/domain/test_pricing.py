@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.domain.entity import Refused
-from actors.domain.pricing import Quote, QuotedLine, quote
+from actors.domain.pricing import Buyer, Quote, QuotedLine, quote
 from actors.testing.market import shop
+from actors.testing.members import RULES, membership
+from schemas.membership import MemberPrices, Rate
 from schemas.money import MINOR_UNITS_MAX
 from schemas.offer import CouponTerms, Offer
 from schemas.order import Line
@@ -136,3 +138,60 @@ def test_lines_discounts_and_total_always_agree(price_a: int, price_b: int, a: i
     assert min(net) >= 0
     assert sum(net) == found.total
     assert sum(line.discount for line in found.lines) == sum(found.coupon_discounts)
+
+
+MEMBERS = membership()
+
+
+def priced_for(level_id: str | None, points: int, *lines: Line, coupon_ids: tuple[str, ...] = (), **facts: Any) -> Any:
+    return quote(lines, coupon_ids, None, shop() | MEMBERS | facts, 1_700_000_000_000, Buyer(level_id=level_id, points=points))
+
+
+@pytest.mark.parametrize(
+    ("level_id", "prices"),
+    [
+        (None, (1000, 333)),  # anybody
+        ("", (1000, 333)),  # the lowest level has no discount
+        ("silver", (1000, 333)),
+        ("gold", (850, 300)),  # a member price of its own; else 10 % off, 299.7 rounded
+        ("gone", (1000, 333)),  # a level that is no more is the lowest
+    ],
+)
+def test_a_member_pays_the_price_of_his_level(level_id: str | None, prices: tuple[int, int]) -> None:
+    found = priced_for(level_id, 0, Line(sku_id="sku_a", quantity=1), Line(sku_id="sku_b", quantity=1))
+    assert tuple(line.unit_price for line in found.lines) == prices
+
+
+def test_a_member_price_is_never_above_the_offer() -> None:
+    dear = MemberPrices(sku_id="sku_a", prices={"gold": 5000})
+    found = priced_for("gold", 0, Line(sku_id="sku_a", quantity=1), **{"member_price:sku_a": dear})
+    assert found.lines[0].unit_price == 1000
+
+
+@pytest.mark.parametrize(
+    ("offered", "coupon_ids", "worth", "taken"),
+    [
+        # points offered, coupons, minor units for 100 points: points taken, what they take off
+        (100, (), 100, (100, 100)),
+        (9999, (), 100, (500, 500)),  # half of 1000 at most
+        (9999, ("cpn_500",), 100, (250, 250)),  # half of what coupons leave
+        (9999, ("cpn_all",), 100, (0, 0)),  # nothing is left to pay
+        (7, (), 14, (0, 0)),  # not a whole minor unit
+        (107, (), 14, (100, 14)),  # no more points than whole units need
+        (9999, (), 14, (3572, 500)),
+        (3, (), 250, (3, 7)),
+    ],
+)
+def test_points_come_after_coupons_and_pay_no_more_than_their_share(
+    offered: int, coupon_ids: tuple[str, ...], worth: int, taken: tuple[int, int]
+) -> None:
+    rate = Rate(growth_per_100=1, points_per_100=1, minor_per_100_points=worth)
+    rules = msgspec.structs.replace(RULES, terms=msgspec.structs.replace(RULES.terms, rates={"CNY": rate}))
+    found = priced_for("", offered, Line(sku_id="sku_a", quantity=1), coupon_ids=coupon_ids, **{"member:rules": rules})
+    assert (found.points, found.points_discount) == taken
+    assert found.total == 1000 - sum(found.coupon_discounts) - taken[1] == 1000 - sum(line.discount for line in found.lines)
+
+
+def test_points_are_not_taken_in_a_currency_without_a_rate_or_a_shop_without_rules() -> None:
+    assert priced_for("", 5, Line(sku_id="sku_eur", quantity=1)) == Refused(code="points_not_taken")
+    assert priced_for("", 5, Line(sku_id="sku_a", quantity=1), **{"member:rules": None}) == Refused(code="points_not_taken")

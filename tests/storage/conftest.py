@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from actors.client.client import Client, ClientPeers
+from actors.domain.dates import day_of
 from actors.domain.entity import Send
 from actors.domain.kinds import KINDS, Body, Meta, WireSend, encoder
 from actors.domain.sharding import Sharding
@@ -26,13 +27,16 @@ from actors.storage.facts import PostgresFacts
 from actors.storage.journal import PostgresJournal
 from actors.storage.migrate import found_cluster
 from actors.storage.projections.follower import Follower
+from actors.storage.projections.groups import GROUPS
 from actors.testing.market import HOME
+from actors.testing.members import membership
 from schemas.admission import Configure as ConfigureSale
 from schemas.admission import Open as OpenSale
 from schemas.cart import PutLine
 from schemas.envelope import Answer
 from schemas.gateway import GatewayClose, GatewayOpen, GatewayPayment, GatewayRefund, GatewayRefunded
 from schemas.ids import derived_id, order_id
+from schemas.member import Earn, SignIn, SpendInMall, TakeBack
 from schemas.offer import CouponTerms, Offer, SaleTerms
 from schemas.order import CancelOrder, Line, PaymentNotice, PayOrder, PlaceOrder
 from schemas.quota import Configure as ConfigureQuota
@@ -59,7 +63,8 @@ async def sharding(connection: Any) -> Sharding:
 
 @pytest.fixture
 async def follower(database_url: str, connection: Any) -> AsyncIterator[Follower]:
-    follower = Follower(database_url)
+    """Follows the group of orders, whose steps are counted."""
+    follower = Follower(database_url, {"orders": GROUPS["orders"]})
     yield follower
     await follower.close()
 
@@ -144,6 +149,8 @@ class Facts:
 
     def _fact(self, name: str) -> Any:
         what, _, key = name.partition(":")
+        if what in ("member", "member_price", "mall"):
+            return membership().get(name)
         if what == "sku":
             return Offer(sku_id=key, product_id="prd_1", price=1999, currency="CNY", parts=2 if "hot" in key else 1, version=1)
         if what == "coupon":
@@ -350,8 +357,25 @@ async def _trade(shop: Shop) -> None:
             await shop.pay(user_id, second, amount=7)
         else:
             await shop.ask("sessions", user_id, RevokeAll())
+    await _spend_points(shop)
     await shop.order("usr_1", "sku_1", hold_ms=1)
     await shop.settled()
+
+
+async def _spend_points(shop: Shop) -> None:
+    """A member earns, signs in, pays with points, cancels with points, exchanges some, keeps some for an order, and gives some back."""
+    await shop.ask("quota", "mal_coupon", ConfigureQuota(total=9))
+    await shop.ask("member", "usr_1", SignIn(day=day_of(shop.clock.now_ms())))
+    await shop.ask("member", "usr_1", Earn(order_id="ord_earlier", amount=30_000, currency="CNY"))
+    await shop.ask("member", "usr_1", SpendInMall(redemption_id="rdm_1", item_id="mal_coupon", points=50))
+    terms = {"points": 40, "member_level": "silver"}
+    paid = await shop.order("usr_1", "sku_1", **terms)
+    assert (await shop.pay("usr_1", paid.reply.order_id)).code == ""
+    cancelled = await shop.order("usr_1", "sku_1", **terms)
+    await shop.ask("order", "usr_1", CancelOrder(order_id=cancelled.reply.order_id))
+    assert (await shop.order("usr_1", "sku_1", **terms)).code == ""
+    assert (await shop.order("usr_1", "sku_1", points=40, member_level="gold")).code == "member_level_changed"
+    await shop.ask("member", "usr_1", TakeBack(refund_id="ref_1", order_id="ord_earlier", amount=10_000))
 
 
 async def _make_busy(url: str) -> None:

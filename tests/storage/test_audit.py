@@ -13,6 +13,7 @@ from actors.domain.kinds import Body, Meta, WireSend, body_decoder, encoder
 from actors.domain.sharding import Sharding
 from actors.storage.audit import Report, audit
 from actors.storage.projections.follower import Follower
+from schemas.member import PointsHeld, PointsReleased
 from schemas.order import OrderPlaced, PricedLine
 from schemas.quota import QuotaClaimed
 from schemas.sessions import REVOKED_KEPT_MS, SessionsEnded, SessionStarted
@@ -79,7 +80,8 @@ async def test_nothing_is_found_in_a_shop_where_something_of_everything_happened
     assert statuses == {"pending_payment", "paid", "cancelled", "refused"}
     payments = {row["status"] for row in await books.db.fetch("SELECT status FROM payment")}
     assert payments == {"paid", "refunded", "questioned"}
-    for table in ("orders", "payment", "stock_level", "quota_level", "ledger_entry", "revoked_session", "sale_state"):
+    money = ("orders", "payment", "ledger_entry")
+    for table in (*money, "stock_level", "quota_level", "revoked_session", "sale_state", "points_entry", "member_standing", "sign_in"):
         assert await books.db.fetchval(f"SELECT count(*) FROM {table}") > 0, table
     assert report.counts["orders"] == await books.db.fetchval("SELECT count(*) FROM orders")
     assert report.counts["behind"] == 0
@@ -387,6 +389,49 @@ async def a_revoked_session_is_not_in_the_list(books: Books) -> str:
 @planted("a sale has another state")
 async def a_sale_has_another_state(books: Books) -> str:
     return str(await books.db.fetchval("UPDATE sale_state SET state = 'ended' RETURNING sale_id"))
+
+
+@planted("a posting of points does not sum to zero")
+async def a_posting_of_points_does_not_sum_to_zero(books: Books) -> str:
+    change = "UPDATE points_entry SET amount = amount + 1 WHERE account = 'spent' RETURNING posting"
+    return str(await books.db.fetchval(change))
+
+
+@planted("a posting of points is missing")
+async def a_posting_of_points_is_missing(books: Books) -> str:
+    await books.db.execute("DELETE FROM points_entry WHERE posting LIKE 'committed:%'")
+    return "usr_1 spent"
+
+
+@planted("somebody has another level")
+async def somebody_has_another_level(books: Books) -> str:
+    return str(await books.db.fetchval("UPDATE member_standing SET level_id = 'gold' WHERE level_id = 'silver' RETURNING user_id"))
+
+
+@planted("a visit is not in the table")
+async def a_visit_is_not_in_the_table(books: Books) -> str:
+    row = await books.one("DELETE FROM sign_in RETURNING user_id, day")
+    return f"{row['user_id']} {row['day']}"
+
+
+@planted("points are held for an order that was cancelled")
+async def points_are_held_for_an_order_that_was_cancelled(books: Books) -> str:
+    row, event = await books.events_of("member", PointsReleased)
+    await books.without_events(row)
+    return str(event.hold_id.hex())
+
+
+@planted("points were spent that nobody had")
+async def points_were_spent_that_nobody_had(books: Books) -> str:
+    held = PointsHeld(hold_id=b"h", order_id="ord_x", points=10**6, deadline_ms=2**50, at_ms=0, parts=((5, 10**6),))
+    await books.forge("member", "usr_none", held)
+    return "usr_none"
+
+
+@planted("the members' projections are ahead of the journal")
+async def the_members_projections_are_ahead_of_the_journal(books: Books) -> str:
+    await books.db.execute("UPDATE projection_position SET seq = seq + 9 WHERE shard = 2 AND projection = 'members'")
+    return "shard 2"
 
 
 @planted("projections are ahead of the journal")

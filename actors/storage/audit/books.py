@@ -9,6 +9,7 @@ from actors.domain.pools import parse_pools
 from actors.domain.sharding import Sharding
 from actors.storage.audit.history import History
 from actors.storage.audit.holds import Holds
+from actors.storage.audit.members import MemberTables
 from actors.storage.audit.records import Records
 from actors.storage.audit.report import Finding, Findings, Report
 from actors.storage.audit.sagas import Sagas
@@ -24,6 +25,7 @@ SAGA_LIMIT_MS: Final = 15 * 60_000
 READ_CLUSTER: Final = "SELECT shard_count, pools, hash_secret FROM cluster"
 READ_HEADS: Final = "SELECT shard, epoch, head_seq FROM shard_owner ORDER BY shard"
 READ_POSITIONS: Final = "SELECT shard, seq FROM projection_position WHERE projection = 'orders' ORDER BY shard"
+READ_MEMBER_POSITIONS: Final = "SELECT shard, seq FROM projection_position WHERE projection = 'members' ORDER BY shard"
 READ_STOPS: Final = "SELECT projection, shard, seq, reason FROM projection_stop ORDER BY projection, shard"
 READ_METAS: Final = "SELECT shard, seq FROM shard_meta ORDER BY shard"
 READ_NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -52,9 +54,10 @@ async def _audit(connection: Any, saga_limit_ms: int, lake: Path | None) -> Repo
     heads = await _check_heads(connection, findings, cluster["shard_count"])
     positions = await _check_positions(connection, findings, heads)
     holds, sagas, tables = Holds(findings), Sagas(), Tables(positions)
+    members = MemberTables(await _check_member_positions(connection, findings, heads))
     pools = parse_pools(cluster["pools"], cluster["shard_count"])
     sharding = Sharding(cluster["hash_secret"], cluster["shard_count"], pools)
-    history = History(findings, sharding, heads, (holds, sagas, tables))
+    history = History(findings, sharding, heads, (holds, sagas, tables, members))
     records, snapshots = Records(findings, lake), Snapshots(connection, findings)
     async for row in records.all(connection):
         history.take(row)
@@ -70,7 +73,7 @@ async def _audit(connection: Any, saga_limit_ms: int, lake: Path | None) -> Repo
         "archived": records.archived,
         "entities": history.entities_seen,
         "orders": len(holds.orders),
-        "rows": await tables.check(connection, findings),
+        "rows": await tables.check(connection, findings) + await members.check(connection, findings),
         "staff_actions": await check_trail(connection, findings),
         "behind": sum(head - positions.get(shard, 0) for shard, head in heads.items()),
     }
@@ -98,6 +101,15 @@ def _check_lost_shards(findings: Findings, heads: dict[int, int], history: Histo
     for shard, head in heads.items():
         if head > 0 and shard not in history.shards_seen:
             findings.add(1, f"the head of shard {shard} is {head}, and it has no records", f"shard {shard}")
+
+
+async def _check_member_positions(connection: Any, findings: Findings, heads: dict[int, int]) -> dict[int, int]:
+    """The members' projections have positions of their own; they are not ahead of the journal either."""
+    positions = {row["shard"]: row["seq"] for row in await connection.fetch(READ_MEMBER_POSITIONS)}
+    for shard, seq in positions.items():
+        if seq > heads.get(shard, 0):
+            findings.add(6, f"the members of shard {shard} are at {seq}, its head is {heads.get(shard, 0)}", f"shard {shard}")
+    return positions
 
 
 async def _check_positions(connection: Any, findings: Findings, heads: dict[int, int]) -> dict[int, int]:

@@ -8,7 +8,7 @@ after it. Whoever wants more of the history (``holds``, ``sagas``, ``tables``) i
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from actors.domain import admission, cart, codes, factors, order, quota, sessions, sms_budget, stock
+from actors.domain import admission, cart, codes, factors, member_state, order, quota, sessions, sms_budget, stock
 from actors.domain.kinds import KINDS, events_decoder
 from actors.domain.order_state import OPEN_ORDERS_MAX
 from actors.domain.sharding import Sharding
@@ -24,6 +24,7 @@ INVARIANTS: Final[Mapping[str, Callable[[Any], list[str]]]] = {
     "admission": admission.invariant,
     "cart": cart.invariant,
     "factors": factors.invariant,
+    "member": member_state.invariant,
     "order": order.invariant,
     "quota": quota.invariant,
     "sessions": sessions.invariant,
@@ -197,6 +198,8 @@ def _imbalance(entity: Entity, event: Any) -> str:
                 return f"{state.key}: uses appeared or vanished: {quota.level(state)}"
             if isinstance(event, QuotaClaimed) and state.per_user and state.users.get(event.user_id, 0) > state.per_user:
                 return f"{state.key}: {event.user_id} uses it more often than allowed"
+        case "member":
+            return "; ".join(member_state.imbalance(state))
         case "order":
             if isinstance(event, (OrderPlaced, OrderStarted)) and len(state.open) > OPEN_ORDERS_MAX:
                 return f"{state.user_id}: {len(state.open)} open orders"

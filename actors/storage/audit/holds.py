@@ -6,6 +6,7 @@ from typing import Any, Final
 from actors.domain.order_state import Order
 from actors.storage.audit.history import Entity, Record
 from actors.storage.audit.report import Findings
+from schemas.member import PointsCommitted, PointsHeld, PointsReinstated, PointsReleased
 from schemas.order import OrderPlaced, OrdersForgotten, OrderStarted
 from schemas.quota import QuotaClaimed, QuotaGivenBack, QuotaRedeemed, QuotaReinstated
 from schemas.stock import StockHeld, StockReceived, StockReleased, StockRestocked, StockSent, StockSold
@@ -59,7 +60,7 @@ class Holds:
 
     def after(self, entity: Entity, record: Record, entities: Mapping[tuple[str, str], Entity]) -> None:
         """What was held, and what became of it."""
-        if entity.kind in ("stock", "quota"):
+        if entity.kind in ("stock", "quota", "member"):
             for event in record.events:
                 self._follow(entity.key, event)
         elif entity.kind == "order" and not entity.broken:
@@ -83,6 +84,8 @@ class Holds:
                 for i, (rid, line) in enumerate(zip(order.reservation_ids, order.lines, strict=True))
             ]
             parts += [(f"c{i}", claim.claim_id, claim.coupon_id, 1) for i, claim in enumerate(order.coupons)]
+            if order.points is not None:
+                parts.append(("m0", order.points.hold_id, user_id, order.points.points))
             for step, hold_id, key, quantity in parts:
                 known.add(hold_id)
                 self._check_part(user_id, order, step, hold_id, key, quantity, steps)
@@ -97,7 +100,7 @@ class Holds:
         outcome = hold.outcome if hold else "none"
         always, meanwhile, verb = RIGHT[order.status]
         is_right = outcome in always or (outcome in meanwhile and f"{verb}:{order.order_id}:{step}" in steps)
-        if step[0] == "c" and order.status == "paid":
+        if step[0] in "cm" and order.status == "paid":
             # A discount that was given is given: its use may have lapsed meanwhile, and nobody takes it back from a paid order.
             is_right = is_right or outcome == "released"
         if order.status == "placing" and outcome == "none":
@@ -150,12 +153,26 @@ class Holds:
                 self._finish(event.reservation_id, key, "restocked")
             case QuotaReinstated():
                 self._finish(event.claim_id, key, "restocked")
+            case PointsHeld() | PointsCommitted() | PointsReleased() | PointsReinstated():
+                self._follow_points(key, event)
             case StockSent():
                 self._sent[event.transfer_id] = (key, event.to_key, event.quantity)
             case StockReceived():
                 if event.transfer_id in self._received:
                     self._findings.add(3, f"transfer {event.transfer_id.hex()} arrived twice", key, event.transfer_id.hex())
                 self._received[event.transfer_id] = (event.from_key, key, event.quantity)
+            case _:
+                pass
+
+    def _follow_points(self, key: str, event: PointsHeld | PointsCommitted | PointsReleased | PointsReinstated) -> None:
+        """Of orders. What is exchanged in the mall is none: its claim has the same id, and is followed as its quota's."""
+        match event:
+            case PointsHeld() if event.order_id.startswith("ord_"):
+                self._holds[event.hold_id] = Hold(key, event.order_id, event.points, event.deadline_ms, "held")
+            case PointsReleased() if event.reason != "mall":
+                self._finish(event.hold_id, key, "released")
+            case PointsCommitted() | PointsReinstated() if event.hold_id in self._holds:
+                self._finish(event.hold_id, key, "sold" if isinstance(event, PointsCommitted) else "restocked")
             case _:
                 pass
 

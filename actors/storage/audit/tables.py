@@ -98,7 +98,7 @@ class Tables:
             ("revoked_session", READ_REVOKED, self.revoked),
             ("sale_state", READ_SALES, self.sales),
         ):
-            rows += await _compare(name, _rows(connection, sql), expected, findings, pruned if expected is self.revoked else frozenset())
+            rows += await compare(name, _rows(connection, sql), expected, findings, pruned if expected is self.revoked else frozenset())
         await self._check_ledger(connection, findings)
         return rows
 
@@ -195,12 +195,22 @@ class Tables:
 
 
 async def _rows(connection: Any, sql: str) -> AsyncIterator[tuple[Any, ...]]:
+    async for row in plain_rows(connection, sql):
+        yield (*row[:-1], _LINES.decode(row[-1])) if sql is READ_ORDERS else row
+
+
+async def plain_rows(connection: Any, sql: str) -> AsyncIterator[tuple[Any, ...]]:
+    """Rows as they are, a few at a time."""
     async for row in connection.cursor(sql, prefetch=FETCH):
-        yield (*row[:-1], _LINES.decode(row[-1])) if sql is READ_ORDERS else tuple(row)
+        yield tuple(row)
 
 
-async def _compare(
-    name: str, rows: AsyncIterator[tuple[Any, ...]], expected: dict[str, tuple[Any, ...]], findings: Findings, may_lack: Set[str]
+async def compare(
+    name: str,
+    rows: AsyncIterator[tuple[Any, ...]],
+    expected: dict[str, tuple[Any, ...]],
+    findings: Findings,
+    may_lack: Set[str] = frozenset(),
 ) -> int:
     """Every row is as expected and every expected row is there, but for those that ``may_lack``."""
     count = 0

@@ -6,6 +6,7 @@ from typing import Final
 from actors.domain.kinds import KINDS
 from actors.storage.projections.admission import AdmissionProjection
 from actors.storage.projections.ledger import LedgerProjection
+from actors.storage.projections.members import PointsProjection, SignInProjection, StandingProjection
 from actors.storage.projections.order import OrderProjection
 from actors.storage.projections.payment import PaymentProjection
 from actors.storage.projections.projection import Projection
@@ -25,6 +26,7 @@ GROUPS: Final[Mapping[str, Group]] = {
         SessionsProjection,
         AdmissionProjection,
     ),
+    "members": (StandingProjection, PointsProjection, SignInProjection),
 }
 
 
