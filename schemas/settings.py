@@ -101,7 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_address_per_s: int = 200
     """Requests of one address a second in one replica, loopback excepted. 0: no limit."""
     login_threads: int = 2
-    """Password hashes computed at once in one replica: one costs some 50 ms of a core."""
+    """Password hashes computed at once beside one replica, on half of the cores: one costs some 30 ms of a core."""
 
     @property
     def data_path(self) -> Path:
