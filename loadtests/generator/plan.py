@@ -1,6 +1,7 @@
 """What a load is: the requests, in order, and when each is meant to be sent. Pure."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     paths: taken in turn. body: empty for reads, which carry no Idempotency-Key.
     run: begins every Idempotency-Key; the request's number ends it, so that a request can be sent again.
     first, step: request n is of the user on line (first + n * step) of the token file, cyclic.
+    bodies: instead of ``body``; taken in turn from ``first`` on. addresses: likewise, each said in X-Forwarded-For.
     only: numbers of the requests to send (again); empty means all.
     answers_kept: whether bodies of 2xx answers are searched for their order id.
     """
@@ -28,6 +30,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     seconds: float
     body: str = ""
+    bodies: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     tokens: str = ""
     first: int = 0
     step: int = 1
@@ -84,15 +88,16 @@ class Requests:
         self._plan, self._tokens = plan, tokens
         lines = [f"Host: {plan.host}:{plan.port}"]
         if plan.method == "POST":
-            lines += ["Content-Type: application/json", f"Content-Length: {len(plan.body.encode())}"]
+            lines.append("Content-Type: application/json")
         shared = "\r\n".join(lines)
         self._heads = [f"{plan.method} {path} HTTP/1.1\r\n{shared}\r\n".encode() for path in plan.paths]
         self._bearers = [f"Authorization: Bearer {token}\r\n".encode() for _, token in tokens] or [b""]
-        self._body = plan.body.encode()
+        self._bodies = [body.encode() for body in plan.bodies or (plan.body,)]
+        self._sources = [f"X-Forwarded-For: {address}\r\n".encode() for address in plan.addresses] or [b""]
 
     def user_of(self, number: int) -> str:
         """The user who sends request ``number``; empty without tokens."""
-        return self._tokens[self._line(number)][0] if self._tokens else ""
+        return self._tokens[self._line(number, len(self._tokens))][0] if self._tokens else ""
 
     def key_of(self, number: int) -> str:
         """The Idempotency-Key of request ``number``."""
@@ -100,10 +105,15 @@ class Requests:
 
     def bytes_of(self, number: int) -> bytes:
         """Request ``number`` as it goes over the wire."""
-        head = self._heads[number % len(self._heads)] + self._bearers[self._line(number)]
+        head = self._heads[number % len(self._heads)] + self._turn(self._sources, number)
         if self._plan.method == "GET":
-            return head + b"\r\n"
-        return head + f"Idempotency-Key: {self.key_of(number)}\r\n\r\n".encode() + self._body
+            return head + self._turn(self._bearers, number) + b"\r\n"
+        body = self._turn(self._bodies, number)
+        length = f"Content-Length: {len(body)}\r\n".encode()
+        return head + length + self._turn(self._bearers, number) + f"Idempotency-Key: {self.key_of(number)}\r\n\r\n".encode() + body
 
-    def _line(self, number: int) -> int:
-        return (self._plan.first + number * self._plan.step) % len(self._bearers)
+    def _turn(self, given: Sequence[bytes], number: int) -> bytes:
+        return given[self._line(number, len(given))]
+
+    def _line(self, number: int, lines: int) -> int:
+        return (self._plan.first + number * self._plan.step) % lines
