@@ -76,7 +76,7 @@ class LogIn(msgspec.Struct, frozen=True, kw_only=True):
 class Attacked(msgspec.Struct, frozen=True, kw_only=True):
     """One attack. answers: by status and code. judged_per_s: passwords that were compared, which is what costs.
 
-    cpu_s: CPU seconds by group of process; foreign_cores: what neither the copy nor this load test used.
+    cpu_s: CPU seconds of the copy by group of process; busy_cores: of the whole machine, others included.
     """
 
     answers: dict[str, int]
