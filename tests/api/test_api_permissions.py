@@ -24,9 +24,9 @@ HOME = {
     "district": "海淀区",
 }  # fmt: skip
 SAMPLES = {
-    "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody",
-    "factor_id": "fac_nobody", "identity_id": "idn_nobody", "session_id": "ses_nobody",
-    "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody", "role": "support",
+    "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody", "factor_id": "fac_nobody",
+    "identity_id": "idn_nobody", "session_id": "ses_nobody", "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody",
+    "role": "support",
 }  # fmt: skip
 STREAMS = {"watchCart"}
 """Answers that do not end by themselves."""
