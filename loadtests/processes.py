@@ -30,6 +30,7 @@ GROUPS: Final = (
     ("shardhost", "hosts"),
     ("projector", "projector"),
     ("follower", "projector"),
+    ("serve.hashing", "password hashes"),
     ("servereplica", "replicas"),
     ("simulator", "simulator"),
     ("watchdog", "watchdog"),

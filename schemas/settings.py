@@ -178,7 +178,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_events_per_s: int = 20
     """Batches of events of one address a second in one replica, five times as many at once; loopback excepted. 0: no limit."""
     login_threads: int = 2
-    """Password hashes computed at once in one replica: one costs some 50 ms of a core."""
+    """Password hashes computed at once beside one replica, on half of the cores: one costs some 30 ms of a core."""
 
     def __repr__(self) -> str:
         """Without what opens something: a line of a log or of a traceback may hold settings."""

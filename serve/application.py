@@ -17,7 +17,7 @@ from actors.domain.entity import Refused
 from actors.ports.journal import StorageUnknown
 from actors.storage.connect import LOST
 from schemas.ids import base32
-from serve import live_cart
+from serve import live_cart, login_guard
 from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
@@ -187,6 +187,8 @@ class Application:
         if path == EMPTY and self.services.settings.bench:
             request.route = "bench_empty"
             return _EMPTY
+        if path in login_guard.PATHS:
+            return self._in_turn(request, self._place(request), body)
         return self._answer(request, whole(body))
 
     async def _finish(self, request: Request, begun: Awaitable[Reply], started: float) -> Reply:
@@ -292,6 +294,8 @@ class Application:
             if path == EMPTY and self.services.settings.bench:
                 request.route = "bench_empty"
                 return self._empty(request, receive)
+            if path in login_guard.PATHS:
+                return self._guarded(request, receive)
         elif method == "GET":
             page = self._page(request, path)
             if page is not None:
@@ -325,6 +329,21 @@ class Application:
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")
+
+    async def _guarded(self, request: Request, receive: Receive) -> Reply:
+        """What costs a password hash, off the hot lane."""
+        body = await read_body(request, receive, self.services.settings.body_bytes_max)
+        return await self._in_turn(request, self._place(request), body)
+
+    def _place(self, request: Request) -> login_guard.Place:
+        """The request's place in the line for passwords. Refusal ``busy``."""
+        request.route = "refused"
+        return self.desk.login_guard.enter(request.address(self.services.settings.forwarded_hops))
+
+    async def _in_turn(self, request: Request, place: login_guard.Place, body: bytes) -> Reply:
+        async with place:
+            request.route = "unknown"
+            return await self.framework.reply(request, whole(body))
 
     async def _empty(self, request: Request, receive: Receive) -> Reply:
         """What the listener costs by itself: reads a body, answers nothing."""

@@ -24,6 +24,7 @@ from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
 from serve.codes import Codes
 from serve.cookies import Cookies
+from serve.login_guard import LoginGuard
 from serve.login_pages import LoginPages
 from serve.news import News
 from serve.passwords import Passwords
@@ -61,6 +62,7 @@ class Desk:
         self.facts = CatalogueFacts(services.facts, clock)
         self.sold_out = SoldOut(services.client, clock, self.new_id)
         self.passwords = Passwords(services.settings.login_threads)
+        self.login_guard = LoginGuard(clock.monotonic_ms, services.settings.login_threads)
         self.cart_changed: Callable[[str], None] = lambda holder: None
         self.sealer = services.sealer
         self.identities = Identities(services.pool, services.sealer)

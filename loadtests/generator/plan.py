@@ -1,6 +1,7 @@
 """What a load is: the requests, in order, and when each is meant to be sent. Pure."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,6 +20,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     paths: taken in turn. body: empty for reads, which carry no Idempotency-Key; it may hold ``NUMBER`` once.
     run: begins every Idempotency-Key; the request's number ends it, so that a request can be sent again.
     first, step: request n is of the user on line (first + n * step) of the token file, cyclic.
+    bodies: instead of ``body``; taken in turn from ``first`` on. addresses: likewise, each said in X-Forwarded-For.
     only: numbers of the requests to send (again); empty means all.
     answers_kept: whether bodies of 2xx answers are searched for their order id.
     """
@@ -31,6 +33,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     seconds: float
     body: str = ""
+    bodies: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     tokens: str = ""
     first: int = 0
     step: int = 1
@@ -57,6 +61,9 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def attempt(self) -> Attempt:
         """The same, for the arithmetic."""
         return Attempt(intended_s=self.intended_s, done_s=self.done_s, status=self.status)
+
+
+_NUMBER: Final = NUMBER.encode()
 
 
 def send_times(plan: Plan) -> list[float]:
@@ -87,16 +94,16 @@ class Requests:
         self._plan, self._tokens = plan, tokens
         lines = [f"Host: {plan.host}:{plan.port}"]
         if plan.method == "POST":
-            lines += ["Content-Type: application/json", f"Content-Length: {len(plan.body.encode())}"]
+            lines.append("Content-Type: application/json")
         shared = "\r\n".join(lines)
         self._heads = [f"{plan.method} {path} HTTP/1.1\r\n{shared}\r\n".encode() for path in plan.paths]
         self._bearers = [f"Authorization: Bearer {token}\r\n".encode() for _, token in tokens] or [b""]
-        self._body, *rest = plan.body.encode().split(NUMBER.encode())
-        self._rest = rest[0] if rest else None
+        self._bodies = [body.encode() for body in plan.bodies or (plan.body,)]
+        self._sources = [f"X-Forwarded-For: {address}\r\n".encode() for address in plan.addresses] or [b""]
 
     def user_of(self, number: int) -> str:
         """The user who sends request ``number``; empty without tokens."""
-        return self._tokens[self._line(number)][0] if self._tokens else ""
+        return self._tokens[self._line(number, len(self._tokens))][0] if self._tokens else ""
 
     def key_of(self, number: int) -> str:
         """The Idempotency-Key of request ``number``."""
@@ -104,14 +111,15 @@ class Requests:
 
     def bytes_of(self, number: int) -> bytes:
         """Request ``number`` as it goes over the wire."""
-        head = self._heads[number % len(self._heads)] + self._bearers[self._line(number)]
+        head = self._heads[number % len(self._heads)] + self._turn(self._sources, number)
         if self._plan.method == "GET":
-            return head + b"\r\n"
-        return head + f"Idempotency-Key: {self.key_of(number)}\r\n\r\n".encode() + self._body + self._numbered(number)
+            return head + self._turn(self._bearers, number) + b"\r\n"
+        body = self._turn(self._bodies, number).replace(_NUMBER, b"%0*d" % (len(_NUMBER), number))
+        length = f"Content-Length: {len(body)}\r\n".encode()
+        return head + length + self._turn(self._bearers, number) + f"Idempotency-Key: {self.key_of(number)}\r\n\r\n".encode() + body
 
-    def _numbered(self, number: int) -> bytes:
-        """What follows the number in a body that has one, and the number."""
-        return b"" if self._rest is None else b"%0*d" % (len(NUMBER), number) + self._rest
+    def _turn(self, given: Sequence[bytes], number: int) -> bytes:
+        return given[self._line(number, len(given))]
 
-    def _line(self, number: int) -> int:
-        return (self._plan.first + number * self._plan.step) % len(self._bearers)
+    def _line(self, number: int, lines: int) -> int:
+        return (self._plan.first + number * self._plan.step) % lines

@@ -12,11 +12,13 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from serve.answers import SECURITY, Header, Reply
+from serve.login_guard import PATHS
 from serve.requests import Scope
 
 SALES: Final = b"/v1/flash-sales/"
 ORDERS: Final = b"/orders"
-EMPTY: Final = b"/bench/empty"
+WHOLE: Final = frozenset({b"/bench/empty", *(path.encode() for path in PATHS)})
+"""Passwords too: the many that an attack sends are refused here, in a few microseconds."""
 
 Hot = Callable[[Scope, bytes], tuple[bytes, Reply | Awaitable[Reply]]]
 """Answers a whole request: its id, and the reply, or what will give it. Most refusals are here at once and cost no task."""
@@ -33,13 +35,15 @@ def takes(method: bytes, url: bytes) -> bool:
         return False
     if url.startswith(SALES):
         return url.endswith(ORDERS) and b"%" not in url and b"?" not in url
-    return url == EMPTY
+    return url in WHOLE
 
 
 def head_of(reply: Reply) -> bytes:
     """Status line and headers, without the request's own; remembered by replies that are sent often."""
     if reply.head is None:
-        reply.head = _head(reply.status, reply.headers)
+        # Cookies are somebody's secrets, and no two are the same.
+        made = _head.__wrapped__ if any(name == b"set-cookie" for name, _ in reply.headers) else _head
+        reply.head = made(reply.status, reply.headers)
     return reply.head
 
 

@@ -23,11 +23,11 @@ def test_each_permission_is_of_the_roles_in_its_row_and_of_no_other() -> None:
 
 
 def test_without_a_role_one_may_do_what_anyone_may() -> None:
-    assert [name for name in PERMISSIONS if allows(0, name)] == ["public"]
+    assert [name for name in PERMISSIONS if allows(0, name)] == ["public", "anyone"]
 
 
 def test_a_customer_has_no_permission_of_the_staff_and_no_role_of_the_staff_makes_a_customer() -> None:
-    assert [name for name in PERMISSIONS if allows(int(Role.CUSTOMER), name)] == ["public", "cart", "customer"]
+    assert [name for name in PERMISSIONS if allows(int(Role.CUSTOMER), name)] == ["public", "anyone", "cart", "customer"]
     assert [name for name in ("cart", "customer") if allows(role_bits(list(GRANTABLE)), name)] == []
 
 

@@ -41,6 +41,19 @@ def test_a_get_carries_no_key_and_no_body() -> None:
     assert requests.user_of(2) == ""
 
 
+def test_bodies_and_addresses_are_taken_in_turn_from_the_first_on() -> None:
+    plan = msgspec.structs.replace(
+        PLAN, paths=("/a",), bodies=('{"q":1}', '{"q":22}'), addresses=("10.0.0.1", "10.0.0.2", "10.0.0.3"), first=1
+    )
+    requests = Requests(plan, [])
+    assert requests.bytes_of(0) == (
+        b"POST /a HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/json\r\nX-Forwarded-For: 10.0.0.2\r\nContent-Length: 8\r\n"
+        b'Idempotency-Key: r-00000000\r\n\r\n{"q":22}'
+    )
+    assert [requests.bytes_of(number).split(b"X-Forwarded-For: ")[1][:8] for number in range(3)] == [b"10.0.0.2", b"10.0.0.3", b"10.0.0.1"]
+    assert [requests.bytes_of(number)[-8:] for number in range(2)] == [b'{"q":22}', b'\n{"q":1}']
+
+
 def test_slices_of_users_do_not_overlap() -> None:
     tokens = [(f"usr_{number}", "t") for number in range(6)]
     slices = [Requests(msgspec.structs.replace(PLAN, first=first, step=2), tokens) for first in (0, 1)]

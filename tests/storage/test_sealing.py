@@ -71,9 +71,9 @@ async def test_a_database_sealed_with_other_keys_is_refused_by_name(database_url
     connection = await asyncpg.connect(database_url)
     await Sealer(OLD).check(connection)
     await Sealer(NEW).check(connection)
-    with pytest.raises(WrongKeys, match="'1'"):
+    with pytest.raises(WrongKeys, match=r"^1$"):
         await Sealer(OTHER).check(connection)
-    with pytest.raises(WrongKeys, match="'2'"):
+    with pytest.raises(WrongKeys, match=r"^2$"):
         await Sealer(OLD).check(connection)  # the second key has sealed by now
     await connection.close()
 
