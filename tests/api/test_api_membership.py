@@ -110,6 +110,7 @@ async def test_a_gold_member_pays_less_and_the_cart_says_so(shop) -> None:
     assert cart.json["total"]["amount"] == 1960
     await shop.pool.execute("INSERT INTO member_price (sku_id, level_id, price_minor) VALUES ($1, 'gold', 900)", sku_id)
     await shop.fresh_facts()
+    await shop.fresh_facts()
     cart = await shop.ask("GET", "/v1/cart", token=token)
     assert cart.json["total"]["amount"] == 1800
     order = await shop.ask("POST", "/v1/checkout", {"ship_to": SHIP_TO, "expected_total": cart.json["total"]}, token=token)
@@ -190,7 +191,9 @@ async def test_a_shop_that_changes_its_rules_is_heard_by_everybody(shop) -> None
     assert (await standing(shop, token))["level"]["level_id"] == "silver"
     before = await shop.pool.fetchval("SELECT version FROM member_level WHERE level_id = 'silver'")
     await shop.pool.execute("UPDATE member_level SET title = 'Argent' WHERE level_id = 'silver'")
-    await shop.fresh_facts()
+    # The first may have joined a reading that began before the change.
+    for _ in range(2):
+        await shop.fresh_facts()
     try:
         assert (await standing(shop, token))["level"]["titles"]["en"] == "Argent"
         assert await shop.pool.fetchval("SELECT version FROM member_level WHERE level_id = 'silver'") > before

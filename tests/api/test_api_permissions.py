@@ -26,7 +26,7 @@ HOME = {
 SAMPLES = {
     "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody", "factor_id": "fac_nobody",
     "identity_id": "idn_nobody", "session_id": "ses_nobody", "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody",
-    "role": "support",
+    "item_id": "mal_nobody", "role": "support",
 }  # fmt: skip
 STREAMS = {"watchCart"}
 """Answers that do not end by themselves."""
@@ -157,7 +157,7 @@ async def test_f68_a_token_that_says_more_than_the_table_opens_nothing(shop) -> 
 # --- row 67 -------------------------------------------------------------------------------------------
 
 
-PUBLIC_IDS = {"sku_id", "sale_id", "product_id", "provider"}
+PUBLIC_IDS = {"sku_id", "sale_id", "product_id", "item_id", "provider"}
 """Names of what everybody may see or take part in."""
 
 BODIES = {"changeAddress": HOME, "payOrder": {}, "cancelOrder": {}, "confirmTotp": {"code": "123456"}, "renameFactor": {"name": "x"}}
