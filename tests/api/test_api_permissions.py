@@ -157,7 +157,7 @@ async def test_f68_a_token_that_says_more_than_the_table_opens_nothing(shop) -> 
 # --- row 67 -------------------------------------------------------------------------------------------
 
 
-PUBLIC_IDS = {"sku_id", "sale_id", "product_id", "item_id", "provider"}
+PUBLIC_IDS = {"item_id", "sku_id", "sale_id", "product_id", "provider"}
 """Names of what everybody may see or take part in."""
 
 BODIES = {"changeAddress": HOME, "payOrder": {}, "cancelOrder": {}, "confirmTotp": {"code": "123456"}, "renameFactor": {"name": "x"}}
