@@ -42,6 +42,17 @@ async def step_up_methods(desk: Desk, user_id: str, view: FactorsView) -> tuple[
     return ("sms",) if await phone_of(desk, user_id, view) is not None else ()
 
 
+async def require_where_protected(request: ShopRequest) -> AccessToken:
+    """For changes of how one logs in: whoever has a second factor proves it first, so that a stolen token takes no account over."""
+    token = request.customer()
+    if is_stepped_up(request.desk, token):
+        return token
+    view = await factors_of(request.desk, token.user_id)
+    if methods := await usable_methods(request.desk, token.user_id, view):
+        raise Refusal("step_up_required", {"methods": list(methods)})
+    return token
+
+
 async def require_before_change(request: ShopRequest) -> AccessToken:
     """For changes of the factors themselves: a step-up by whatever there is. Who has nothing to prove it by may add a first one."""
     token = request.customer()

@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 
 from actors.storage.identities import IDENTITIES_MAX
 from actors.storage.users import Account
+from schemas.factors import ForgetDevices
 from schemas.http.accounts import ChangePassword, LogIn, LogInByCode, Me, Merge, Named, ProveNamed, Register, ResetPassword, Tokens
 from schemas.identity import ProvenIdentity
 from schemas.ids import derived_id
@@ -19,9 +20,11 @@ from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.notices import tell_owner
 from serve.requests import Refusal
+from serve.second_factor import remove_factors
 from serve.shop.guests import merge_guest
 from serve.shop.sessions import end_sessions
 from serve.signing_in import account_of, id_of, session_opened, signed_in
+from serve.step_up import require_where_protected
 
 
 def _named(named: Named) -> ProvenIdentity:
@@ -115,6 +118,7 @@ async def reset_password(request: ShopRequest, data: JSONBody[ResetPassword]) ->
     if account is None or account.status != "active":
         raise Refusal("wrong_credentials")
     await desk.users.set_password(account.user_id, await desk.passwords.hashed(data.password, named.subject))
+    await desk.told("factors", account.user_id, ForgetDevices())
     await end_sessions(desk, account.user_id)
     await tell_owner(request, account.user_id, "password_changed")
 
@@ -122,7 +126,7 @@ async def reset_password(request: ShopRequest, data: JSONBody[ResetPassword]) ->
 @put("/v1/me/password", operation_id="changePassword", status_code=204)
 async def change_password(request: ShopRequest, data: JSONBody[ChangePassword]) -> None:
     """This session goes on; the others end."""
-    desk, token = request.desk, request.customer()
+    desk, token = request.desk, await require_where_protected(request)
     account = await _own_account(desk, token.user_id)
     if not desk.account_logins.take(token.user_id):
         raise Refusal("rate_limited", {"retry_after_s": 5})
@@ -153,7 +157,7 @@ async def read_me(request: ShopRequest) -> Me:
 @post("/v1/me/identities", operation_id="addIdentity", status_code=204)
 async def add_identity(request: ShopRequest, data: JSONBody[ProveNamed]) -> None:
     """Log in by this address or number too. One that another account logs in by is refused: the two can become one."""
-    desk, token = request.desk, request.customer()
+    desk, token = request.desk, await require_where_protected(request)
     named = _named(data)
     await _prove(request, named, data.challenge_id, data.code, "bind", token.user_id)
     refused = await desk.identities.add(token.user_id, named)
@@ -168,7 +172,7 @@ async def merge_accounts(request: ShopRequest, data: JSONBody[Merge]) -> Tokens:
     Each step may be repeated: cart lines count once, ways to log in move once. A repeat after the end finds its session gone and
     logs in by what it has just proven.
     """
-    desk, token, key = request.desk, request.customer(), request.head.idempotency_key()
+    desk, token, key = request.desk, await require_where_protected(request), request.head.idempotency_key()
     named = _named(data)
     await _prove(request, named, data.challenge_id, data.code, "merge", token.user_id)
     survivor = await account_of(desk, named)
@@ -179,8 +183,9 @@ async def merge_accounts(request: ShopRequest, data: JSONBody[Merge]) -> Tokens:
     await merge_guest(desk, survivor.user_id, token.user_id)
     if not await desk.users.merge(token.user_id, survivor.user_id):
         raise Refusal("account_closed")
+    await remove_factors(desk, token.user_id)
     await end_sessions(desk, token.user_id)
-    return await session_opened(request, survivor, key, cookie=data.cookie)
+    return await session_opened(request, survivor, key, cookie=data.cookie, proven_by=named.kind)
 
 
 HANDLERS: Final[list[Any]] = [

@@ -29,6 +29,7 @@ from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.shop.shown_identities import shown
 from serve.signing_in import signed_in
+from serve.step_up import require_where_protected
 from serve.third_party_flows import FLOW_S, FlowSecrets, new_secrets
 
 log = structlog.get_logger("stampede.logins")
@@ -54,7 +55,7 @@ async def begin_login(request: ShopRequest, provider: FromPath[str], data: JSONB
     desk = request.desk
     found = _offered(desk, provider)
     _check_rate(request)
-    user_id = request.customer().user_id if data.purpose == "link" else None
+    user_id = (await require_where_protected(request)).user_id if data.purpose == "link" else None
     return_url = desk.login_pages.allowed(data.return_url)
     if return_url is None:
         raise Refusal("invalid_request", {"reason": "return_url is none of the pages of this shop"})
@@ -99,7 +100,7 @@ async def finish_mini_program(request: ShopRequest, provider: FromPath[str], dat
     if mini_program is None or provider != _WECHAT:
         raise Refusal("login_not_offered")
     _check_rate(request)
-    user_id = request.customer().user_id if data.purpose == "link" else ""
+    user_id = (await require_where_protected(request)).user_id if data.purpose == "link" else ""
     proven = _proven("wechat", await mini_program.identify_mini_program(data.code, desk.clock.now_ms() // 1000))
     if user_id:
         return await _linked(desk, user_id, proven)
@@ -173,7 +174,7 @@ async def list_identities(request: ShopRequest) -> OwnIdentities:
 @delete("/v1/me/identities/{identity_id:str}", operation_id="removeIdentity")
 async def remove_identity(request: ShopRequest, identity_id: FromPath[str]) -> None:
     """Log in by this no more. The last one stays."""
-    token = request.customer()
+    token = await require_where_protected(request)
     if not is_id(identity_id, "idn"):
         raise Refusal("identity_unknown")
     code = await request.desk.identities.remove(token.user_id, identity_id)

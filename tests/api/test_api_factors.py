@@ -414,3 +414,24 @@ async def test_a_large_order_asks_for_a_step_up_and_a_small_one_does_not(databas
         assert lied.code == "total_changed"
         small = {"ship_to": address, "expected_total": {"amount": 3998, "currency": "CNY"}}
         assert (await kim.ask("POST", "/v1/checkout", small)).status == 201
+
+
+async def test_f63_a_stolen_token_changes_nothing_of_how_a_protected_account_is_logged_in_to(shop) -> None:
+    kim = await user(shop, device=True)
+    proven = kim.token
+    kim.token = shop.token_of(kim.user_id)  # of the same account, without a proof
+    code = {"email": "thief@example.com", "challenge_id": "chl_" + "0" * 20, "code": "000000"}
+    identity = (await kim.ask("GET", "/v1/me/identities")).json["identities"][0]["identity_id"]
+    tries = (
+        ("PUT", "/v1/me/password", {"current": PASSWORD, "password": "another good password"}),
+        ("POST", "/v1/me/identities", code),
+        ("POST", "/v1/me/merge", code),
+        ("DELETE", f"/v1/me/identities/{identity}", None),
+    )
+    for method, path, body in tries:
+        refused = await kim.ask(method, path, body)
+        assert (refused.status, refused.code, refused.json["params"]["methods"]) == (403, "step_up_required", ["totp"])
+    kim.token = proven
+    assert (await kim.ask(*tries[0])).status == 204
+    assert (await kim.ask(*tries[1])).code == "code_unknown"
+    assert (await kim.ask(*tries[3])).code == "last_identity"
