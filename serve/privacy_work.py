@@ -11,6 +11,7 @@ from serve.answers import timestamp
 from serve.desk import Desk
 from serve.privacy_copy import copy_of
 from serve.requests import Refusal
+from serve.second_factor import remove_factors
 from serve.shop.sessions import end_sessions, sessions_of
 
 log = structlog.get_logger("stampede.privacy")
@@ -49,10 +50,11 @@ class PrivacyWork:
         return await self._desk.privacy.make_one(self._copy, self._desk.settings.retain_export_days)
 
     async def forget(self) -> list[str]:
-        """Forget whoever is due, end what sessions they have, and drop old copies; answers who."""
+        """Forget whoever is due, end what sessions and take away what second factors they have, and drop old copies; answers who."""
         found: list[str] = []
         while len(found) < ERASED_AT_ONCE_MAX and (user_id := await self._desk.privacy.erase_one()) is not None:
             await end_sessions(self._desk, user_id)
+            await remove_factors(self._desk, user_id)
             log.info("person_erased", user_id=user_id)
             found.append(user_id)
         await self._desk.privacy.drop_expired()

@@ -13,7 +13,7 @@ from serve.answers import timestamp
 from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.shop.sessions import end_sessions
-from serve.step_up import require_step_up
+from serve.step_up import require_step_up, require_where_protected
 
 
 def _shown(kept: Kept) -> Export:
@@ -68,7 +68,7 @@ async def erase_me(request: ShopRequest) -> Erasure:
 @post("/v1/me/erasure", operation_id="eraseMeByPassword", status_code=202)
 async def erase_me_by_password(request: ShopRequest, data: JSONBody[EraseMe]) -> Erasure:
     """The same, for whoever has a password and no second factor."""
-    desk, user_id = request.desk, request.customer().user_id
+    desk, user_id = request.desk, (await require_where_protected(request)).user_id
     if not desk.account_logins.take(user_id):
         raise Refusal("rate_limited", {"retry_after_s": 5})
     account = await desk.users.one(user_id)
