@@ -69,6 +69,14 @@ async def follower(database_url: str, connection: Any) -> AsyncIterator[Follower
     await follower.close()
 
 
+@pytest.fixture
+async def whole_follower(database_url: str, connection: Any) -> AsyncIterator[Follower]:
+    """Every registered group: nothing is pruned that one of them has not followed."""
+    follower = Follower(database_url)
+    yield follower
+    await follower.close()
+
+
 async def _eventually(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(20):
         while not ((await found) if inspect.isawaitable(found := condition()) else found):  # noqa: ASYNC110

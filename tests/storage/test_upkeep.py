@@ -112,14 +112,16 @@ async def test_a_rebuild_that_cannot_read_the_archive_fails_and_leaves_the_table
     assert await contents(db) == before
 
 
-async def test_orders_go_on_while_the_journal_is_pruned_behind_them(shop: Any, follower: Follower, connection: Any, lake: Path) -> None:
+async def test_orders_go_on_while_the_journal_is_pruned_behind_them(
+    shop: Any, whole_follower: Follower, connection: Any, lake: Path
+) -> None:
     await shop.put_in("sku_1#0", 5000)
     stop = asyncio.Event()
     reports: list[Report] = []
 
     async def keep_it() -> None:
         while not stop.is_set():
-            await follower.step()
+            await whole_follower.step()
             reports.append(await keep(shop.url, lake))
 
     keeping = asyncio.ensure_future(keep_it())
@@ -136,7 +138,7 @@ async def test_orders_go_on_while_the_journal_is_pruned_behind_them(shop: Any, f
     await shop.settled()
     stop.set()
     await keeping
-    while await follower.step():
+    while await whole_follower.step():
         pass
     reports.append(await keep(shop.url, lake))
     assert [problem for report in reports for problem in report.problems] == []
@@ -156,20 +158,20 @@ async def ask(shop: Any, command: Any, name: str, digest: bytes = b"d") -> Any:
     return await shop.client.ask("stock", "sku_1#0", command, command_id=derived_id("t", name), digest=digest, deadline_ms=deadline_ms)
 
 
-async def everything_pruned(shop: Any, follower: Follower, connection: Any, lake: Path) -> None:
+async def everything_pruned(shop: Any, whole_follower: Follower, connection: Any, lake: Path) -> None:
     await shop.settled()
-    while await follower.step():
+    while await whole_follower.step():
         pass
     await keep(shop.url, lake)
     assert await connection.fetchval("SELECT count(*) FROM journal") == 0
 
 
 async def test_a_repeated_command_gets_its_first_answer_after_its_record_was_pruned(
-    shop: Any, follower: Follower, connection: Any, lake: Path
+    shop: Any, whole_follower: Follower, connection: Any, lake: Path
 ) -> None:
     first = await ask(shop, PutIn(quantity=5), "put")
     await ask(shop, PutIn(quantity=7), "put more")
-    await everything_pruned(shop, follower, connection, lake)
+    await everything_pruned(shop, whole_follower, connection, lake)
     for host in shop.hosts:
         host.passivate(keep=0, idle_ms=0)
         assert sum(len(shard.cells) for shard in host.shards.values()) == 0
@@ -181,10 +183,10 @@ async def test_a_repeated_command_gets_its_first_answer_after_its_record_was_pru
 
 
 async def test_a_shard_whose_whole_journal_was_pruned_is_taken_over_with_all_its_entities(
-    shop: Any, follower: Follower, connection: Any, lake: Path
+    shop: Any, whole_follower: Follower, connection: Any, lake: Path
 ) -> None:
     await ask(shop, PutIn(quantity=5), "put")
-    await everything_pruned(shop, follower, connection, lake)
+    await everything_pruned(shop, whole_follower, connection, lake)
     number = shop.sharding.shard("stock", "sku_1#0")
     [owner] = [host for host in shop.hosts if number in host.shards]
     [other] = [host for host in shop.hosts if host is not owner]
@@ -198,10 +200,10 @@ async def test_a_shard_whose_whole_journal_was_pruned_is_taken_over_with_all_its
 
 
 async def test_an_entity_that_lost_its_snapshot_after_pruning_refuses_and_does_not_begin_anew(
-    shop: Any, follower: Follower, connection: Any, lake: Path
+    shop: Any, whole_follower: Follower, connection: Any, lake: Path
 ) -> None:
     await ask(shop, PutIn(quantity=5), "put")
-    await everything_pruned(shop, follower, connection, lake)
+    await everything_pruned(shop, whole_follower, connection, lake)
     await connection.execute("DELETE FROM snapshot WHERE kind = 'stock'")
     for host in shop.hosts:
         host.passivate(keep=0, idle_ms=0)
@@ -212,10 +214,10 @@ async def test_an_entity_that_lost_its_snapshot_after_pruning_refuses_and_does_n
 
 
 async def test_initial_stock_is_refused_for_a_part_whose_records_are_in_the_archive_alone(
-    shop: Any, follower: Follower, connection: Any, lake: Path
+    shop: Any, whole_follower: Follower, connection: Any, lake: Path
 ) -> None:
     await ask(shop, PutIn(quantity=5), "put")
-    await everything_pruned(shop, follower, connection, lake)
+    await everything_pruned(shop, whole_follower, connection, lake)
     with pytest.raises(AlreadyStocked, match="sku_1#0"):
         await bulk_put_in(connection, shop.sharding, [("sku_1#0", 5)], 1)
 

@@ -144,17 +144,17 @@ async def test_what_only_a_snapshot_that_cannot_be_read_covers_stays(books: Book
 
 
 async def test_a_message_that_is_not_answered_keeps_its_record(
-    database_url: str, connection: Any, writer: Any, follower: Any, tmp_path: Path
+    database_url: str, connection: Any, writer: Any, whole_follower: Any, tmp_path: Path
 ) -> None:
     send = Send(id=b"s" * 16, step="undo:ord_1:r0", kind="stock", key="sku_2#0", command=Release(reservation_id=b"r" * 16))
     for number in range(4):
         row = await writer.write("stock", "sku_1#0", StockPutIn(quantity=1), sends=(send,) if number == 2 else ())
-    await follower.step()
+    await whole_follower.step()
     books = Books(database_url, tmp_path / "lake", connection, row.shard, {row.shard: 4})
     assert (await books.keep()).held == {"messages": 1}
     assert await books.pruned() == {row.shard: 2}
     await writer.write("stock", "sku_1#0", StockPutIn(quantity=1), acks=(send.id,))
-    await follower.step()
+    await whole_follower.step()
     books.heads[row.shard] = 5
     # The shard's meta is from before the answer: the next one knows it.
     assert (await books.keep()).held == {}
@@ -214,11 +214,11 @@ class Mixture:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_pruning_stops_at_the_lowest_bound_and_every_entity_can_still_be_loaded(
-    seed: int, database_url: str, connection: Any, writer: Any, follower: Any, tmp_path: Path
+    seed: int, database_url: str, connection: Any, writer: Any, whole_follower: Any, tmp_path: Path
 ) -> None:
     mixture = Mixture(seed)
     await mixture.write(writer)
-    while await follower.step():
+    while await whole_follower.step():
         pass
     mixture.draw()
     for shard, position in mixture.positions.items():
