@@ -83,7 +83,7 @@ async def test_a_landing_that_cannot_be_started_is_tried_again(
         running = asyncio.ensure_future(landing.keep_landing(str(write_config(settings)), settings, first_s=0))
         await eventually(lambda: [line["event"] for line in said].count("landing_not_started") >= 2)
         log.rmdir()
-        await eventually(lambda: not list(settings.events_spool_path.iterdir()))
+        await eventually(lambda: not list(settings.events_spool_path.iterdir()), 90.0)  # at the lowest priority
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert await rows_of(settings) == 1
