@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from structlog.testing import capture_logs
+from structlog.testing import CapturingLogger
 
 from actors.runtime import landing
 from actors.runtime.config import write_config
@@ -79,13 +79,15 @@ async def test_a_landing_that_cannot_be_started_is_tried_again(
     log.mkdir()
     put(settings, "event-01")
     monkeypatch.setattr(landing, "AGAIN_S", 0.01)
-    with capture_logs() as said:
-        running = asyncio.ensure_future(landing.keep_landing(str(write_config(settings)), settings, first_s=0))
-        await eventually(lambda: [line["event"] for line in said].count("landing_not_started") >= 2)
-        log.rmdir()
-        await eventually(lambda: not list(settings.events_spool_path.iterdir()), 90.0)  # at the lowest priority
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    # Not capture_logs: once a test has set the logs up, a logger that was used keeps what it was made with.
+    said = CapturingLogger()
+    monkeypatch.setattr(landing, "log", said)
+    running = asyncio.ensure_future(landing.keep_landing(str(write_config(settings)), settings, first_s=0))
+    await eventually(lambda: [call.args[0] for call in said.calls].count("landing_not_started") >= 2)
+    log.rmdir()
+    await eventually(lambda: not list(settings.events_spool_path.iterdir()), 90.0)  # at the lowest priority
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     assert await rows_of(settings) == 1
 
 
