@@ -79,7 +79,7 @@ async def test_a_landing_that_cannot_be_started_is_tried_again(
     log.mkdir()
     put(settings, "event-01")
     monkeypatch.setattr(landing, "AGAIN_S", 0.01)
-    # Not capture_logs: once a test has set the logs up, a logger that was used keeps what it was made with.
+    # Not capture_logs: where a command was run before, only errors are logged.
     said = CapturingLogger()
     monkeypatch.setattr(landing, "log", said)
     running = asyncio.ensure_future(landing.keep_landing(str(write_config(settings)), settings, first_s=0))
