@@ -47,9 +47,14 @@ def unbase32(text: str) -> int:
     return number
 
 
+def id_of(prefix: str, data: bytes) -> str:
+    """The id that is made of the last 100 bits of these bytes: the same for the same ones."""
+    return f"{prefix}_{base32(int.from_bytes(data, 'big') & ((1 << 100) - 1), 20)}"
+
+
 def random_id(prefix: str) -> str:
     """A new id with 100 random bits."""
-    return f"{prefix}_{base32(int.from_bytes(os.urandom(13), 'big') & ((1 << 100) - 1), 20)}"
+    return id_of(prefix, os.urandom(13))
 
 
 def order_id(at_ms: int, shard: int, random_bits: int) -> OrderId:

@@ -18,7 +18,7 @@ from actors.domain.phone import canonical_phone, dialling_prefix
 from actors.domain.sms_budget import budget_of, parse_budgets
 from actors.ports.messages import EmailSender, SmsSender
 from schemas.codes import AnswerCode, CodeStands, IssueCode, SpendSms, WithdrawCode
-from schemas.ids import base32, derived_id
+from schemas.ids import derived_id, id_of
 from schemas.messages import EmailMessage, NotSent, Outcome, Sent, SmsMessage, Unknown
 from serve.rates import Rate
 from serve.requests import Refusal
@@ -132,7 +132,7 @@ class Codes:
         if len(self._under_way) >= UNDER_WAY_MAX:
             self._note(channel, template, NotSent(reason="overloaded", again=False, detail="too many under way"))
             return
-        message_id = "msg_" + base32(int.from_bytes(self._desk.new_id(), "big") & ((1 << 100) - 1), 20)
+        message_id = id_of("msg", self._desk.new_id())
         self._begin(self._notified(channel, to, _message(channel, template, message_id, to, language, params)))
 
     async def close(self) -> None:
@@ -237,7 +237,7 @@ class Codes:
 
     def _challenge(self, channel: str, to: str, purpose: str, user_id: str, key: bytes) -> str:
         mark = hmac.digest(self._secret, _CHALLENGE + derived_id(channel, to, purpose, user_id, key), "sha256")
-        return f"chl_{base32(int.from_bytes(mark, 'big') & ((1 << 100) - 1), 20)}"
+        return id_of("chl", mark)
 
     def _code(self, challenge_id: str) -> str:
         mark = hmac.digest(self._secret, _CODE + challenge_id.encode(), "sha256")

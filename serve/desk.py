@@ -29,7 +29,7 @@ from serve.login_pages import LoginPages
 from serve.news import News
 from serve.passwords import Passwords
 from serve.rates import Rate
-from serve.requests import Refusal
+from serve.requests import Refusal, Request
 from serve.revocations import Revocations
 from serve.services import Services
 from serve.soldout import SoldOut
@@ -87,6 +87,12 @@ class Desk:
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}
         self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)
         self.address_logins = Rate(clock.monotonic_ms, ADDRESS_LOGINS_PER_S, ADDRESS_LOGINS_BURST)
+
+    def check_login_tries(self, head: Request, account: str = "") -> None:
+        """Refusal ``rate_limited`` when this address, or this account, tried to log in too often."""
+        peer = head.address(self.settings.forwarded_hops)
+        if (peer and not self.address_logins.take(peer)) or (account and not self.account_logins.take(account)):
+            raise Refusal("rate_limited", {"retry_after_s": 5})
 
     def new_id(self) -> bytes:
         """Sixteen random bytes: the id of a command that nobody repeats."""

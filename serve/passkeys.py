@@ -30,7 +30,7 @@ from webauthn.registration.verify_registration_response import VerifiedRegistrat
 from actors.domain.signing import sign, verified
 from schemas.factors import AcceptAssertion, AddPasskey, FactorAdded, FactorProven, FactorsView, PasskeyView
 from schemas.http.factors import Assertion, Attestation, NewPasskey, PasskeyOptions
-from schemas.ids import base32, derived_id
+from schemas.ids import derived_id, id_of
 from schemas.settings import Settings
 from serve.desk import Desk
 from serve.requests import Refusal
@@ -149,7 +149,7 @@ async def register_passkey(desk: Desk, user_id: str, session_id: str, data: NewP
     if not fresh and await desk.passkeys.owner(made.credential_id) != user_id:
         raise Refusal("passkey_known")
     command = AddPasskey(
-        factor_id="fac_" + base32(int.from_bytes(command_id, "big") & ((1 << 100) - 1), 20),
+        factor_id=id_of("fac", command_id),
         name=data.name,
         credential_id=made.credential_id,
         public_key=made.credential_public_key,

@@ -13,7 +13,7 @@ from actors.domain.token import AccessToken, RefreshToken
 from actors.storage.users import Account
 from schemas.http.accounts import Tokens
 from schemas.identity import ProvenIdentity
-from schemas.ids import base32, derived_id
+from schemas.ids import derived_id, id_of
 from schemas.sessions import ListSessions, Login, SessionGranted
 from serve.desk import Desk
 from serve.framework import ShopRequest
@@ -24,11 +24,6 @@ from serve.shop.guests import guest_key, merge_guest
 
 DEVICE_MAX: Final = 200
 _LOGIN: Final = b"stampede.login\0"
-
-
-def id_of(prefix: str, command_id: bytes) -> str:
-    """An id that a repeat of the same command gets again."""
-    return f"{prefix}_{base32(int.from_bytes(command_id, 'big') & ((1 << 100) - 1), 20)}"
 
 
 async def signed_in(

@@ -21,7 +21,7 @@ from schemas.codes import (
     IssueCode,
     WithdrawCode,
 )
-from schemas.ids import base32
+from schemas.ids import id_of
 
 DAY_MS: Final = 86_400_000
 
@@ -66,7 +66,7 @@ class CodesState(msgspec.Struct, kw_only=True):
 def codes_key(channel: str, to: str) -> str:
     """The key of a canonical destination. Its hash: no address stands readable in the journal, a log line or a metric."""
     digest = hashlib.blake2b(f"{channel}\0{to}".encode(), digest_size=13, person=b"stampede.codes").digest()
-    return f"cod_{base32(int.from_bytes(digest, 'big') & ((1 << 100) - 1), 20)}"
+    return id_of("cod", digest)
 
 
 class CodesKind:

@@ -8,7 +8,7 @@ import msgspec
 from actors.storage.connect import known
 from actors.storage.sealing import PLAIN, Sealer
 from schemas.identity import IdentityKind, ProvenIdentity
-from schemas.ids import base32
+from schemas.ids import id_of
 
 IDENTITIES_MAX: Final = 20
 """Of one account: a person has some addresses and numbers, not hundreds."""
@@ -52,7 +52,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 def identity_id_of(lookup: bytes) -> str:
     """The id of an identity: the same whenever it is added again."""
     digest = hashlib.blake2b(lookup, digest_size=13, person=b"stampede.idn").digest()
-    return f"idn_{base32(int.from_bytes(digest, 'big') & ((1 << 100) - 1), 20)}"
+    return id_of("idn", digest)
 
 
 class Identities:

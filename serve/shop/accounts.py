@@ -14,7 +14,7 @@ from actors.storage.users import Account
 from schemas.factors import ForgetDevices
 from schemas.http.accounts import ChangePassword, LogIn, LogInByCode, Me, Merge, Named, ProveNamed, Register, ResetPassword, Tokens
 from schemas.identity import ProvenIdentity
-from schemas.ids import derived_id
+from schemas.ids import derived_id, id_of
 from serve.codes import canonical_destination
 from serve.desk import Desk
 from serve.framework import ShopRequest
@@ -23,7 +23,7 @@ from serve.requests import Refusal
 from serve.second_factor import remove_factors
 from serve.shop.guests import merge_guest
 from serve.shop.sessions import end_sessions
-from serve.signing_in import account_of, id_of, session_opened, signed_in
+from serve.signing_in import account_of, session_opened, signed_in
 from serve.step_up import require_where_protected
 
 
@@ -34,14 +34,6 @@ def _named(named: Named) -> ProvenIdentity:
     if named.phone is not None:
         return ProvenIdentity(kind="phone", subject=canonical_destination("sms", named.phone))
     return ProvenIdentity(kind="email", subject=canonical_destination("email", named.email or ""))
-
-
-def _check_tries(request: ShopRequest, named: ProvenIdentity) -> None:
-    """Refusal ``rate_limited`` when this account, or this address, was tried too often."""
-    desk = request.desk
-    peer = request.head.address(desk.settings.forwarded_hops)
-    if (peer and not desk.address_logins.take(peer)) or not desk.account_logins.take(named.subject):
-        raise Refusal("rate_limited", {"retry_after_s": 5})
 
 
 async def _prove(request: ShopRequest, named: ProvenIdentity, challenge_id: str, code: str, purpose: str, user_id: str = "") -> None:
@@ -64,7 +56,7 @@ async def register(request: ShopRequest, data: JSONBody[Register]) -> Tokens:
     desk = request.desk
     key = request.head.idempotency_key()
     named = _named(data)
-    _check_tries(request, named)
+    request.desk.check_login_tries(request.head, named.subject)
     await desk.passwords.judge(data.password, named.subject)
     await _prove(request, named, data.challenge_id, data.code, "register")
     register_id = derived_id("register", named.kind, named.subject, key)
@@ -86,7 +78,7 @@ async def log_in(request: ShopRequest, data: JSONBody[LogIn]) -> Tokens:
     desk = request.desk
     key = request.head.idempotency_key()
     named = _named(data)
-    _check_tries(request, named)
+    request.desk.check_login_tries(request.head, named.subject)
     account = await desk.users.find(named)
     kept = account.password_hash if account else None
     if not await desk.passwords.fits(data.password, kept) or account is None or kept is None:
@@ -101,7 +93,7 @@ async def log_in_by_code(request: ShopRequest, data: JSONBody[LogInByCode]) -> T
     """Who brings the code back is logged in, and gets an account where there is none."""
     key = request.head.idempotency_key()
     named = _named(data)
-    _check_tries(request, named)
+    request.desk.check_login_tries(request.head, named.subject)
     await _prove(request, named, data.challenge_id, data.code, "login")
     return await signed_in(request, named, key, data.guest_token, cookie=data.cookie)
 
@@ -111,7 +103,7 @@ async def reset_password(request: ShopRequest, data: JSONBody[ResetPassword]) ->
     """Whoever had got in before is out."""
     desk = request.desk
     named = _named(data)
-    _check_tries(request, named)
+    request.desk.check_login_tries(request.head, named.subject)
     await desk.passwords.judge(data.password, named.subject)
     await _prove(request, named, data.challenge_id, data.code, "reset_password")
     account = await account_of(desk, named)

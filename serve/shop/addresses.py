@@ -11,11 +11,10 @@ from actors.domain.regions import located
 from actors.storage.addresses import AddressRefused, Kept, SavedAddress
 from actors.storage.regions import regions_cn
 from schemas.http.addresses import AddressBook, AddressInBook, PutAddress, Region, Regions
-from schemas.ids import is_id
+from schemas.ids import id_of, is_id
 from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.shop.ship_to import trimmed
-from serve.signing_in import id_of
 
 REGIONS_KEPT_S: Final = 86_400
 """Districts change once a year."""

@@ -22,14 +22,8 @@ from serve.sms_factor import check_sms, send_sms
 
 def _ticket(request: ShopRequest, text: str) -> LoginTicket:
     """Whose login goes on. Refusal ``login_ticket_invalid``, ``rate_limited``."""
-    _check_address(request)
+    request.desk.check_login_tries(request.head)
     return ticket_of(request.desk, text)
-
-
-def _check_address(request: ShopRequest) -> None:
-    peer = request.head.address(request.desk.settings.forwarded_hops)
-    if peer and not request.desk.address_logins.take(peer):
-        raise Refusal("rate_limited", {"retry_after_s": 5})
 
 
 def _bound(text: str) -> str:
@@ -91,14 +85,14 @@ async def finish_login_sms(request: ShopRequest, data: JSONBody[TicketShown]) ->
 @post("/v1/sessions/passkey/options", operation_id="passkeyLoginOptions", status_code=200)
 async def passkey_login_options(request: ShopRequest) -> PasskeyOptions:
     """For ``navigator.credentials.get()`` with whatever passkey of this shop the browser has."""
-    _check_address(request)
+    request.desk.check_login_tries(request.head)
     return await assertion_options(request.desk, LOGIN)
 
 
 @post("/v1/sessions/passkey", operation_id="logInWithPasskey")
 async def log_in_with_passkey(request: ShopRequest, data: JSONBody[PasskeyLogin]) -> Tokens:
     """Two factors at once: what one has, and the finger, face or PIN that it was asked for. Each question opens one session."""
-    _check_address(request)
+    request.desk.check_login_tries(request.head)
     user_id, challenge, proven = await prove_passkey(request.desk, data.assertion, LOGIN)
     return await _opened(request, user_id, challenge.id.hex().encode(), data.guest_token, data.cookie, proven)
 

@@ -37,7 +37,7 @@ from schemas.http.factors import (
     TotpDevice,
     TotpSecret,
 )
-from schemas.ids import is_id
+from schemas.ids import id_of, is_id
 from schemas.sessions import CheckSession, SessionAlive, SessionGranted
 from serve.answers import timestamp
 from serve.desk import Desk
@@ -54,7 +54,7 @@ from serve.proofs import (
     recovery_hash,
 )
 from serve.requests import Refusal
-from serve.signing_in import access_token_of, id_of
+from serve.signing_in import access_token_of
 from serve.sms_factor import check_sms, factors_of, phone_lookup, send_sms
 from serve.step_up import require_before_change, step_up_methods
 

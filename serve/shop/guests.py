@@ -4,7 +4,7 @@ import hashlib
 
 from actors.domain.entity import Refused
 from schemas.cart import CartContents, CartTakenLines, Clear, MergeGuest, TakeForMerge
-from schemas.ids import base32, derived_id
+from schemas.ids import derived_id, id_of
 from serve.desk import Desk
 from serve.requests import Refusal
 
@@ -12,12 +12,12 @@ from serve.requests import Refusal
 def guest_key(token: str) -> str:
     """The key of a guest's cart. Not the token itself: whoever reads the tables cannot ask for carts."""
     digest = hashlib.blake2b(token.encode(), digest_size=13, person=b"stampede.guest").digest()
-    return f"gst_{base32(int.from_bytes(digest, 'big') & ((1 << 100) - 1), 20)}"
+    return id_of("gst", digest)
 
 
 def new_guest_token(desk: Desk) -> str:
     """A token that nobody can guess."""
-    return f"gst_{base32(int.from_bytes(desk.services.random_bytes(13), 'big') & ((1 << 100) - 1), 20)}"
+    return id_of("gst", desk.services.random_bytes(13))
 
 
 async def merge_guest(desk: Desk, user_id: str, guest: str) -> CartContents:

@@ -24,7 +24,7 @@ from schemas.http.membership import (
     SetBirthday,
     SignInDone,
 )
-from schemas.ids import base32, is_id
+from schemas.ids import id_of, is_id
 from schemas.member import BirthdayView, MemberView, ReadMember, Redeemed, SignedIn, SignIn, SpendInMall
 from schemas.member import SetBirthday as SetBirthdayCommand
 from schemas.membership import LevelTerms, MemberRules
@@ -170,7 +170,7 @@ async def redeem_points(request: ShopRequest, item_id: FromPath[str], data: JSON
     command_id, digest = request.command(user_id, "redeem")
     if not is_id(item_id, "mal"):
         raise Refusal("mall_item_unknown")
-    redemption_id = f"rdm_{base32(int.from_bytes(command_id, 'big') & ((1 << 100) - 1), 20)}"
+    redemption_id = id_of("rdm", command_id)
     command = SpendInMall(redemption_id=redemption_id, item_id=item_id, points=data.points)
     redeemed = await desk.told("member", user_id, command, command_id=command_id, digest=digest)
     assert isinstance(redeemed, Redeemed)

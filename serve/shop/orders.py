@@ -11,7 +11,7 @@ from actors.storage.orders import OrderRow
 from schemas.cart import CartContents, ConsumeLines, ReadCart
 from schemas.envelope import Answer
 from schemas.http.orders import Checkout, Order, OrderInList, OrderLine, OrderPage, Payment
-from schemas.ids import base32, derived_id, order_id, order_shard
+from schemas.ids import derived_id, id_of, order_id, order_shard
 from schemas.money import Money
 from schemas.order import CancelOrder, Line, OrderView, PaymentView, PayOrder, PlaceOrder, PricedLine, ReadOrder
 from serve.answers import timestamp
@@ -231,7 +231,7 @@ async def pay_order(request: ShopRequest, order_id: FromPath[str]) -> Payment:
     """Begin to pay, or go on with the payment that is open."""
     desk, user_id = request.desk, request.customer().user_id
     command_id, digest = request.command(user_id, "pay")
-    payment_id = f"pay_{base32(int.from_bytes(command_id, 'big') & ((1 << 100) - 1), 20)}"
+    payment_id = id_of("pay", command_id)
     command = PayOrder(order_id=order_id, payment_id=payment_id)
     answer = await _ask_owner(desk, user_id, order_id, command, command_id=command_id, digest=digest)
     if answer.code:

@@ -54,7 +54,7 @@ async def begin_login(request: ShopRequest, provider: FromPath[str], data: JSONB
     """Begin: where to send the person, and what to keep until they are back. A repeat begins another login."""
     desk = request.desk
     found = _offered(desk, provider)
-    _check_rate(request)
+    request.desk.check_login_tries(request.head)
     user_id = (await require_where_protected(request)).user_id if data.purpose == "link" else None
     return_url = desk.login_pages.allowed(data.return_url)
     if return_url is None:
@@ -99,7 +99,7 @@ async def finish_mini_program(request: ShopRequest, provider: FromPath[str], dat
     mini_program = desk.services.logins.mini_program
     if mini_program is None or provider != _WECHAT:
         raise Refusal("login_not_offered")
-    _check_rate(request)
+    request.desk.check_login_tries(request.head)
     user_id = (await require_where_protected(request)).user_id if data.purpose == "link" else ""
     proven = _proven("wechat", await mini_program.identify_mini_program(data.code, desk.clock.now_ms() // 1000))
     if user_id:
@@ -134,12 +134,6 @@ def _offered(desk: Desk, name: str) -> LoginProvider:
     if found is None:
         raise Refusal("login_not_offered")
     return found
-
-
-def _check_rate(request: ShopRequest) -> None:
-    peer = request.head.address(request.desk.settings.forwarded_hops)
-    if peer and not request.desk.address_logins.take(peer):
-        raise Refusal("rate_limited", {"retry_after_s": 5})
 
 
 def _proven(provider: Provider, proof: Proof) -> ProvenIdentity:
