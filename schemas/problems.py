@@ -74,7 +74,6 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "export_failed": _row(409, "The export could not be made. Ask for a new one.", "导出失败,请重新申请。"),
     "account_closed": _row(409, "This account is closed.", "该账号已关闭。"),
     "wrong_credentials": _row(401, "The name or the password is wrong.", "账号或密码错误。"),
-    "email_taken": _row(409, "This address is already registered. Log in instead.", "该邮箱已注册,请直接登录。"),
     "weak_password": _row(422, "The password is too easy to guess. Use at least 8 characters that are not common.", "密码过于简单,请使用至少 8 位且不常见的密码。"),
     "session_reused": _row(401, "This refresh token was used before. All its sessions were ended; log in again.", "刷新令牌被重复使用,相关会话已全部结束,请重新登录。"),
     "refresh_raced": _row(409, "This refresh token was exchanged a moment ago. Use the tokens of that answer.", "该刷新令牌刚刚已被使用,请使用那次返回的令牌。"),
