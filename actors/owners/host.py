@@ -104,10 +104,12 @@ class Host:
         self.kick()
 
     def _is_stalled(self) -> bool:
-        """True when a flush has not been answered for a second, or the disk was full a moment ago: whoever comes now is told so."""
+        """True when a flush has not been answered for a second, the database has been away for one, or its disk was full a moment ago:
+        whoever comes now is told that nothing happened, before a flush could make that uncertain."""
         flying = self.turns.flying
         now_ms = self.clock.monotonic_ms()
-        return now_ms < self.full_until_ms or (flying is not None and now_ms - flying.started_ms > STALLED_MS)
+        waited_since_ms = self.storage_down_since_ms or (flying.started_ms if flying else now_ms)
+        return now_ms < self.full_until_ms or now_ms - waited_since_ms > STALLED_MS
 
     def enter(self, call: Incoming) -> None:
         """One command: into the open batch, or the queue while that is full."""
@@ -202,7 +204,7 @@ class Host:
         except (StorageUnknown, TimeoutError) as error:
             self.counters.unknown += 1
             log.warning("flush_unknown", host=self.name, rows=len(batch.rows), reason=str(error) or "timed out")
-            self._note_storage_down(isinstance(error, StorageFull))
+            self.note_storage_down(full=isinstance(error, StorageFull))
             self._discard(batch, "outcome_unknown")
             return
         except Exception:
@@ -216,7 +218,8 @@ class Host:
             return
         self._committed(batch)
 
-    def _note_storage_down(self, full: bool) -> None:
+    def note_storage_down(self, *, full: bool = False) -> None:
+        """The database did not answer: until it does, a command for a shard that is not served here is told so, not sent round."""
         now_ms = self.clock.monotonic_ms()
         self.storage_down_since_ms = self.storage_down_since_ms or now_ms
         if full:

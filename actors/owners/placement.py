@@ -63,6 +63,7 @@ class Placement:
                 await self.look()
             except StorageUnknown as error:
                 log.warning("board_unreadable", host=self._host.name, reason=error.reason)
+                self._host.note_storage_down()
             try:
                 async with asyncio.timeout(self._host.limits.board_ms / 1000):
                     await self._lost.wait()
@@ -84,8 +85,7 @@ class Placement:
             for row in rows
             if targets.get(row.shard) == host.name and row.shard not in host.shards and (not row.alive or row.host in ("", host.name))
         }
-        if wanted:
-            await self._take(wanted)
+        adopted_all = not wanted or await self._take(wanted)
         # A release that did not reach the database: nobody else may take these while this host lives.
         stray = {
             row.shard: row.epoch
@@ -97,7 +97,8 @@ class Placement:
         mine = [row.shard for row in rows if row.host == host.name and row.shard in host.shards]
         leaving = [host.shards[shard] for shard in mine if targets.get(shard, host.name) != host.name]
         await asyncio.gather(*(self._hand_over(shard) for shard in leaving))
-        host.storage_down_since_ms = 0.0
+        if adopted_all:
+            host.storage_down_since_ms = 0.0
 
     def _targets(self, rows: list[Ownership], leases: list[HostLease]) -> dict[int, str]:
         live = _live(leases)
@@ -116,7 +117,8 @@ class Placement:
                 # It was to leave, or the lease was gone, and then it stayed: it is taken anew, not left unserved.
                 self._host.lose(shard)
 
-    async def _take(self, wanted: dict[int, int]) -> None:
+    async def _take(self, wanted: dict[int, int]) -> bool:
+        """Claim and adopt. False when the storage went away in the middle: a shard is claimed and could not be read."""
         taken = await self._board.claim(self._host.name, wanted)
         adopted = await asyncio.gather(
             *(self._host.adopt(number, epoch, head) for number, (epoch, head) in taken.items()), return_exceptions=True
@@ -124,6 +126,10 @@ class Placement:
         for number, outcome in zip(taken, adopted, strict=True):
             if isinstance(outcome, BaseException):
                 log.error("adopt_failed", host=self._host.name, shard=number, reason=repr(outcome))
+        lost = any(isinstance(outcome, StorageUnknown) for outcome in adopted)
+        if lost:
+            self._host.note_storage_down()
+        return not lost
 
     async def _hand_over(self, shard: Shard) -> None:
         await self._host.hand_over(shard)

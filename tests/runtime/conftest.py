@@ -195,14 +195,20 @@ class Crowd:
         self.answers.append((time.monotonic(), time.monotonic() - started, answer.code))
         return answer
 
+    async def newcomer(self) -> Answer:
+        """One try of somebody who has never asked before."""
+        return await self.order_once(*self._order(next(self._numbers)))
+
+    def _order(self, number: int) -> tuple[str, bytes, PlaceOrder]:
+        user_id = f"usr_{self._run}x{number}"
+        proposal = order_id(self.clock.now_ms(), self.client.sharding.shard("order", user_id), number)
+        command = PlaceOrder(order_id=proposal, ship_to=HOME, lines=(Line(sku_id=self.sku_id, quantity=1),))
+        return user_id, derived_id(self._run, str(number)), command
+
     async def customer(self) -> None:
         """Orders until the crowd is stopped; each order is asked for until it is known."""
         while not self._stopping:
-            number = next(self._numbers)
-            user_id = f"usr_{self._run}x{number}"
-            proposal = order_id(self.clock.now_ms(), self.client.sharding.shard("order", user_id), number)
-            command = PlaceOrder(order_id=proposal, ship_to=HOME, lines=(Line(sku_id=self.sku_id, quantity=1),))
-            command_id = derived_id(self._run, str(number))
+            user_id, command_id, command = self._order(next(self._numbers))
             while (answer := await self.order_once(user_id, command_id, command)).code:
                 assert answer.code in ("outcome_unknown", "busy", "storage_unavailable", "internal_error"), answer
                 await asyncio.sleep(0.02)
