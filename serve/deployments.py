@@ -17,6 +17,7 @@ from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory
 from actors.runtime.logs import configure_logs
 from actors.runtime.metrics import HostMetrics
+from actors.runtime.priority import take_short_turns
 from actors.runtime.ray_transport import RayTransport
 from actors.runtime.socket_transport import SocketTransport
 from actors.storage.board import PostgresBoard
@@ -71,6 +72,7 @@ class _Storefront:
             self._listener = DirectListener(self._app, shared)
             await self._listener.start()
         tune_garbage_collection()
+        take_short_turns()
         self._syncing = asyncio.ensure_future(self._keep_time())
         return self._app
 
