@@ -32,6 +32,7 @@ from schemas.settings import Settings
 from serve.application import Application, build
 from serve.listener import DirectListener
 from serve.listening_socket import shared_socket
+from serve.login_tries import LoginTries
 from serve.senders import email_of, sms_of
 from serve.services import Services
 
@@ -107,6 +108,7 @@ class _Storefront:
             redis=self._redis,
             sms=sms_of(settings, self._clock),
             email=email_of(settings, self._clock),
+            login_tries=LoginTries.shared(short_directory(settings) / "login-tries", cluster.token_key[:64]),
             host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag, partial(journal_metrics, self._pool)).text,
         )
 

@@ -62,7 +62,7 @@ class Desk:
         self.facts = CatalogueFacts(services.facts, clock)
         self.sold_out = SoldOut(services.client, clock, self.new_id)
         self.passwords = Passwords(services.settings.login_threads)
-        self.login_guard = LoginGuard(clock.monotonic_ms, services.settings.login_threads)
+        self.login_guard = LoginGuard(clock.now_ms, services.settings.login_threads, services.login_tries)
         self.cart_changed: Callable[[str], None] = lambda holder: None
         self.sealer = services.sealer
         self.identities = Identities(services.pool, services.sealer)
