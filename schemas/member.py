@@ -44,6 +44,8 @@ class HoldPoints(msgspec.Struct, frozen=True, kw_only=True, tag="member.hold_poi
     """Keep points and personal coupons (``gifts``) for an order until its deadline; and agree to the level that it was priced by.
 
     ``level_id`` None: priced for everybody; "": the lowest. Nothing to keep is only the question whether the level is right.
+    shipping_use: take a free parcel under this id (b"": none), of the ``shipping_limit`` of ``shipping_month`` (months since year 0);
+    it is given back by :class:`ReturnFreeShipping`.
     """
 
     hold_id: bytes
@@ -52,6 +54,9 @@ class HoldPoints(msgspec.Struct, frozen=True, kw_only=True, tag="member.hold_poi
     points: int = 0
     gifts: tuple[str, ...] = ()
     level_id: str | None = None
+    shipping_use: bytes = b""
+    shipping_month: int = 0
+    shipping_limit: int = 0
 
 
 class CommitPoints(msgspec.Struct, frozen=True, kw_only=True, tag="member.commit_points"):
@@ -111,7 +116,8 @@ class ReadMember(msgspec.Struct, frozen=True, kw_only=True, tag="member.read"):
 
 class MemberEarned(msgspec.Struct, frozen=True, kw_only=True, tag="member.earned", omit_defaults=True):
     """Growth and points for something. ``source``: order, sign_in or review; ``ref``: which. ``debt_paid``: of the points, what an
-    earlier debt took; the rest expires at ``expires_ms``. ``amount``: of an order, what was paid and not given back before this."""
+    earlier debt took; the rest expires at ``expires_ms``. ``amount``: of an order, what was paid and not given back before this, and
+    ``priority``: of the level before it."""
 
     source: str
     ref: str
@@ -123,6 +129,7 @@ class MemberEarned(msgspec.Struct, frozen=True, kw_only=True, tag="member.earned
     rules_version: int
     amount: int = 0
     debt_paid: int = 0
+    priority: int = 0
 
 
 class MemberTakenBack(msgspec.Struct, frozen=True, kw_only=True, tag="member.taken_back", omit_defaults=True):
@@ -283,9 +290,10 @@ class ShippingReturned(msgspec.Struct, frozen=True, kw_only=True, tag="member.sh
 
 
 class MemberDone(msgspec.Struct, frozen=True, kw_only=True, tag="member.done"):
-    """The command took effect, now or when it first came."""
+    """The command took effect, now or when it first came. ``priority``: of the level on which a payment found the member."""
 
     ref: str
+    priority: int = 0
 
 
 class PointsDone(msgspec.Struct, frozen=True, kw_only=True, tag="points.done"):

@@ -235,6 +235,7 @@ def _apply_earned(state: MemberState, event: said.MemberEarned) -> None:
             points=event.points,
             expires_ms=event.expires_ms,
             refunds=known.refunds if known else {},
+            priority=event.priority,
         )
         if len(state.orders) > ORDERS_MAX:
             del state.orders[next(iter(state.orders))]

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import msgspec
+
 from actors.domain.dates import date_of, day_of, day_on, first_day_of_month, month_of, start_of, year_later
 from actors.domain.entity import Accepted, Context, Outcome, Refused
 from actors.domain.member_state import POINTS_MAX, YEAR_DAYS, Earned, MemberState, growth_between, growth_of, level_of, rules_of
@@ -35,16 +37,19 @@ def earn(state: MemberState, command: Earn, context: Context) -> Outcome:
     known = state.orders.get(command.order_id)
     rules = rules_of(context)
     rate = rules.terms.rates.get(command.currency) if rules else None
-    done = MemberDone(ref=command.order_id)
+    level = level_of(rules, state.level_id) if rules else None
+    paid_before = known is not None and known.paid
+    priority = known.priority if known is not None and paid_before else level.priority if level else 0
+    done = MemberDone(ref=command.order_id, priority=priority)
     if not 0 <= command.amount <= MINOR_UNITS_MAX:
         return Refused(code="invalid_request", params={"reason": "amount is out of range"})
-    if (known is not None and known.paid) or rules is None or rate is None or not command.amount:
+    if paid_before or rules is None or level is None or rate is None or not command.amount:
         return Accepted(reply=done)
     amount = max(0, command.amount - (known.refunded if known else 0))
-    level = level_of(rules, state.level_id)
     points = portion(portion(amount, rate.points_per_100, 100), level.points_percent, 100)
     growth = portion(amount, rate.growth_per_100, 100)
     earned = _earned(state, rules, "order", command.order_id, growth, points, context, amount=amount)
+    earned = msgspec.structs.replace(earned, priority=priority)
     return Accepted(events=(earned, *_raised(state, rules, growth, context)), reply=done)
 
 

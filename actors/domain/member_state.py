@@ -40,6 +40,7 @@ class Earned(msgspec.Struct, kw_only=True, array_like=True):
     growth_back: int = 0
     points_back: int = 0
     refunds: dict[str, int] = {}
+    priority: int = 0
 
 
 class PointsHold(msgspec.Struct, kw_only=True, array_like=True):
