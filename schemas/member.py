@@ -107,6 +107,37 @@ class ReturnFreeShipping(msgspec.Struct, frozen=True, kw_only=True, tag="member.
     use_id: bytes
 
 
+class Estate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one account gives to another: points by expiry, debt, growth by day, personal coupons, and the level with its day of review.
+
+    growth_owed: growth to be taken back, by day. birthday: month, day, when it is next, the year of the last gift, from when on it may
+    be another (UTC, ms); empty where there is none.
+    """
+
+    parts: Parts = ()
+    debt: int = 0
+    growth: tuple[tuple[int, int], ...] = ()
+    growth_owed: tuple[tuple[int, int], ...] = ()
+    gifts: tuple[tuple[str, int], ...] = ()
+    level_id: str = ""
+    review_ms: int = 0
+    birthday: tuple[int, ...] = ()
+
+
+class HandOver(msgspec.Struct, frozen=True, kw_only=True, tag="member.hand_over"):
+    """This account was merged into another one, which gets everything that it has and will yet get."""
+
+    to_user_id: str
+
+
+class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="member.take_over"):
+    """The ``number``-th transfer of an account that was merged into this one. Once a number; numbers come in order."""
+
+    from_user_id: str
+    number: int
+    estate: Estate
+
+
 class ReadMember(msgspec.Struct, frozen=True, kw_only=True, tag="member.read"):
     """Ask how the member stands."""
 
@@ -154,7 +185,7 @@ class MemberSignedIn(msgspec.Struct, frozen=True, kw_only=True, tag="member.sign
 
 
 class MemberLevelSet(msgspec.Struct, frozen=True, kw_only=True, tag="member.level_set"):
-    """``reason``: growth, refund, or the yearly review (kept, lowered). ``review_ms``: when it is looked at next, 0 for never.
+    """``reason``: growth, refund, merge, or the yearly review (kept, lowered). ``review_ms``: when it is looked at next, 0 for never.
 
     ``priority`` and ``support_queue`` are what fulfilment and after-sales go by.
     """
@@ -283,6 +314,34 @@ class ShippingTaken(msgspec.Struct, frozen=True, kw_only=True, tag="member.shipp
 
 class ShippingReturned(msgspec.Struct, frozen=True, kw_only=True, tag="member.shipping_returned"):
     use_id: bytes
+    at_ms: int
+
+
+class MemberHandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="member.handed_over"):
+    """Transfer out: the ``number``-th to the account that stays."""
+
+    to_user_id: str
+    number: int
+    estate: Estate
+    at_ms: int
+
+
+class MemberTookOver(msgspec.Struct, frozen=True, kw_only=True, tag="member.took_over", omit_defaults=True):
+    """Transfer in. ``debt_paid``: of the points, what a debt of this account took; ``taken``: points of this account that paid a debt that
+    came along."""
+
+    from_user_id: str
+    number: int
+    estate: Estate
+    at_ms: int
+    debt_paid: int = 0
+    taken: Parts = ()
+
+
+class MemberMoved(msgspec.Struct, frozen=True, kw_only=True, tag="member.moved"):
+    """The account that stays has the ``number``-th transfer."""
+
+    number: int
     at_ms: int
 
 

@@ -42,7 +42,11 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "person.disable": _row("operator administrator", "Close an account, or open it again.", "停用或恢复账号。"),
     "person.sessions": _row("support operator administrator", "End all sessions of an account.", "结束账号的全部登录会话。"),
     # trade
-    "order.read": _row("support warehouse finance operator administrator", "See the orders of an account.", "查看账号的订单。"),
+    "order.read": _row(
+        "support warehouse finance operator administrator",
+        "See the orders of an account, and what is to be packed.",
+        "查看账号的订单及待发货订单。",
+    ),
     "order.cancel": _row("support operator administrator", "Cancel an unpaid order for its buyer.", "代买家取消未付款订单。"),
     "stock.read": _row("warehouse operator administrator", "See how much of an article there is.", "查看商品库存。"),
     "coupon.read": _row("marketing operator administrator", "See the coupons and how many are taken.", "查看优惠券及其领用情况。"),

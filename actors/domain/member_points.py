@@ -115,11 +115,12 @@ def released(state: MemberState, hold_id: bytes, reason: str, context: Context) 
         return PointsReleased(hold_id=hold_id, points=0, reason=reason, at_ms=context.at_ms)
     paid = min(state.debt, held.points)
     return PointsReleased(
-        hold_id=hold_id, points=held.points, reason=reason, at_ms=context.at_ms, debt_paid=paid, parts=_after(held.parts, paid)
+        hold_id=hold_id, points=held.points, reason=reason, at_ms=context.at_ms, debt_paid=paid, parts=after(held.parts, paid)
     )
 
 
-def _after(parts: Parts, paid: int) -> Parts:
+def after(parts: Parts, paid: int) -> Parts:
+    """What is left of points when a debt took so many of them: of those that expire first."""
     left = []
     for expires_ms, points in sorted(parts):
         taken = min(paid, points)

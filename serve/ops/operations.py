@@ -118,6 +118,7 @@ SAID: Final[dict[str, Said]] = {
     "enablePerson": Said("Open an account again", "恢复账号", "staff", "person.disable"),
     "endSessionsOf": Said("End all sessions of an account", "结束账号的全部会话", "staff", "person.sessions"),
     "listOrdersOf": Said("See the orders of an account", "查看账号的订单", "staff", "order.read"),
+    "listPaidOrders": Said("See what is to be packed, by priority", "按优先级查看待发货订单", "staff", "order.read"),
     "cancelOrderOf": Said("Cancel an unpaid order for its buyer", "代买家取消未付款订单", "staff", "order.cancel"),
     "readStock": Said("See the stock of an article", "查看商品库存", "staff", "stock.read"),
     "listCoupons": Said("See the coupons and how many are taken", "查看优惠券及领用情况", "staff", "coupon.read"),
