@@ -61,9 +61,8 @@ class Payouts:
             async with self._pool.acquire() as connection:
                 if not await connection.fetchval(KNOWN, merchant_id):
                     raise NotDone("merchant_unknown")
-                return await self._read(connection, IN_FORCE, merchant_id, now_ms), await self._read(
-                    connection, PENDING, merchant_id, now_ms
-                )
+                in_force = await self._read(connection, IN_FORCE, merchant_id, now_ms)
+                return in_force, await self._read(connection, PENDING, merchant_id, now_ms)
 
         return await known(within())
 

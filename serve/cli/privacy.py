@@ -37,9 +37,8 @@ async def _run(settings: Settings) -> Run:
         try:
             sealer = Sealer(keys_of(settings))
             await sealer.check(connection)
-            resealed = sum(
-                [await reseal(connection, sealer) for reseal in (reseal_identities, reseal_addresses, reseal_user_keys, reseal_payouts)]
-            )
+            each = (reseal_identities, reseal_addresses, reseal_user_keys, reseal_payouts)
+            resealed = sum([await reseal(connection, sealer) for reseal in each])
         except (WrongKeys, Unreadable, ValueError) as error:
             raise Trouble("setting_wrong", reason=error) from error
         erased = await _erase(connection)

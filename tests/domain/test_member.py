@@ -61,7 +61,8 @@ class Member:
         return view
 
     def earn(self, amount: int, order_id: str = "ord_1") -> None:
-        assert self.ask(Earn(order_id=order_id, amount=amount, currency="CNY")) == MemberDone(ref=order_id, priority=self.state.orders[order_id].priority)
+        done = self.ask(Earn(order_id=order_id, amount=amount, currency="CNY"))
+        assert done == MemberDone(ref=order_id, priority=self.state.orders[order_id].priority)
 
     def wake(self) -> str:
         """Until the next reminder; its day."""

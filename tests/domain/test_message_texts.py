@@ -17,7 +17,15 @@ def names(text: str) -> set[str]:
 
 
 def test_the_templates_are_those_that_the_shop_sends() -> None:
-    assert sorted(TEMPLATES) == ["account_exists", "code", "new_device", "no_account", "password_changed", "payout_changed", "recovery_used"]
+    assert sorted(TEMPLATES) == [
+        "account_exists",
+        "code",
+        "new_device",
+        "no_account",
+        "password_changed",
+        "payout_changed",
+        "recovery_used",
+    ]
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES))
