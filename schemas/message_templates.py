@@ -109,7 +109,7 @@ TEMPLATES: Final[dict[str, Template]] = {
         zh=Text(
             subject="收款账户已变更",
             body="您的商家已设置新的收款账户。\n\n账户:{account}\n设置时间:{at}\n生效时间:{in_force_at}\n\n如非本人操作,请在生效前撤销,并修改密码。\n",
-            sms="您的商家已设置新收款账户{account},将于{in_force_at}生效。如非本人操作,请撤销。",
+            sms="收款账户改为{account},{in_force_at}生效。非本人操作请撤销。",
         ),
     ),
     "recovery_used": Template(
