@@ -190,16 +190,8 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
         CouponClaim(coupon_id=coupon_id, claim_id=derived_id(context.command_id, f"c{i}"), discount=discount)
         for i, (coupon_id, discount) in enumerate(zip(command.coupon_ids, priced.coupon_discounts, strict=True))
     )
-    asks = [
-        Ask(kind="stock", keys=options, command=_reserve(reservation_id, command.order_id, user_id, line.quantity, expires_at_ms))
-        for options, reservation_id, line in zip(keys, reservation_ids, command.lines, strict=True)
-    ]
-    asks.extend(
-        Ask(kind="quota", keys=(claim.coupon_id,), command=_claim(claim, command.order_id, user_id, expires_at_ms)) for claim in claims
-    )
     points = _points_use(command, priced, context) if command.coupon_ids or priced.points else None
-    if points is not None or command.member_level is not None:
-        asks.append(Ask(kind="member", keys=(user_id,), command=_hold_points(command, priced, points, context, expires_at_ms)))
+    asks = _asks(user_id, command, context, priced, keys, reservation_ids, claims, points)
 
     def placed(chosen: tuple[str, ...]) -> OrderPlaced:
         return OrderPlaced(
@@ -248,6 +240,30 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
         return Accepted(events=(started,), sends=tuple(sends))
 
     return Plan(asks=tuple(asks), direct=direct, refuse=refuse_for, staged=staged)
+
+
+def _asks(
+    user_id: str,
+    command: PlaceOrder,
+    context: Context,
+    priced: Quote,
+    keys: list[tuple[str, ...]],
+    reservation_ids: tuple[bytes, ...],
+    claims: tuple[CouponClaim, ...],
+    points: PointsUse | None,
+) -> list[Ask]:
+    """Everybody who must agree: the stock of each line, the quota of each coupon, the buyer's membership."""
+    expires_at_ms = context.at_ms + command.hold_ms
+    asks = [
+        Ask(kind="stock", keys=options, command=_reserve(reservation_id, command.order_id, user_id, line.quantity, expires_at_ms))
+        for options, reservation_id, line in zip(keys, reservation_ids, command.lines, strict=True)
+    ]
+    asks.extend(
+        Ask(kind="quota", keys=(claim.coupon_id,), command=_claim(claim, command.order_id, user_id, expires_at_ms)) for claim in claims
+    )
+    if points is not None or command.member_level is not None:
+        asks.append(Ask(kind="member", keys=(user_id,), command=_hold_points(command, priced, points, context, expires_at_ms)))
+    return asks
 
 
 def _named(refusal: Refused, command: PlaceOrder, index: int) -> Refused:

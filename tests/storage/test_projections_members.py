@@ -161,12 +161,13 @@ async def test_a_cache_drops_a_member_price_that_was_deleted(connection: Any, da
     assert cache.get(names)["member_price:sku_1"].prices == {"gold": 90, "silver": 95}
     await connection.execute("DELETE FROM member_price")
     await cache.refresh()
+    assert await cache.fetch(list(names))
     assert cache.get(names)["member_price:sku_1"] is None
     await pool.close()
 
 
 async def test_a_transfer_between_two_members_is_in_the_tables_of_both(writer: Any, database_url: str, connection: Any) -> None:
-    estate = Estate(parts=((900, 60), (950, 40)), growth=((1, 10),), level_id="gold")
+    estate = Estate(parts=((900, 100),), growth=((1, 10),), level_id="gold")
     owing = Estate(debt=30)
     follower = Follower(database_url, {"members": GROUPS["members"]})
     await writer.write("member", USER, EARNED)
