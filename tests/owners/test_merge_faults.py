@@ -14,6 +14,8 @@ OLD, NEW = "usr_a", "usr_b"
 async def opened(hosts: int) -> Room:
     """A member with 600 points, of which an open order holds 200, and one with 50."""
     room = await Room(hosts=hosts, shards=16, facts=shop() | membership()).open()
+    # Until every host has its share of the shards.
+    await room.clock.sleep(30)
     for user_id, amount in ((OLD, 6000), (NEW, 500)):
         await tell(room, user_id, Earn(order_id="ord_0", amount=amount, currency="CNY"), b"earn" + user_id.encode())
     await tell(room, OLD, HoldPoints(hold_id=b"h", order_id="ord_1", deadline_ms=2**50, points=200), b"hold")
