@@ -56,11 +56,9 @@ def _transfer(state: MemberState, to_user_id: str, context: Context) -> Accepted
         growth=tuple(sorted(state.growth.items())),
         growth_owed=tuple(sorted(state.growth_owed.items())),
         gifts=tuple(sorted(state.gifts.items())),
-        level_id=state.level_id,
-        review_ms=state.review_ms,
     )
-    if number == 1 and state.birthday_month:
-        estate = _with_birthday(state, estate)
+    if number == 1:
+        estate = _with_standing(state, estate)
     event = MemberHandedOver(to_user_id=to_user_id, number=number, estate=estate, at_ms=context.at_ms)
     take = TakeOver(from_user_id=state.user_id, number=number, estate=estate)
     send = Send(
@@ -69,7 +67,11 @@ def _transfer(state: MemberState, to_user_id: str, context: Context) -> Accepted
     return Accepted(events=(event,), sends=(send,))
 
 
-def _with_birthday(state: MemberState, estate: Estate) -> Estate:
+def _with_standing(state: MemberState, estate: Estate) -> Estate:
+    """Level and birthday come with the first transfer alone: a later one must not give back a level that was lost meanwhile."""
+    estate = msgspec.structs.replace(estate, level_id=state.level_id, review_ms=state.review_ms)
+    if not state.birthday_month:
+        return estate
     birthday = (state.birthday_month, state.birthday_day, state.birthday_ms, state.birthday_year, state.birthday_change_ms)
     return msgspec.structs.replace(estate, birthday=birthday)
 

@@ -161,9 +161,8 @@ async def add_identity(request: ShopRequest, data: JSONBody[ProveNamed]) -> None
 async def merge_accounts(request: ShopRequest, data: JSONBody[Merge]) -> Tokens:
     """This account becomes one with the account that logs in by this; its sessions end, and a session of the other one begins.
 
-    Each step may be repeated: cart lines count once; ways to log in, points and growth move once, also when
-    this process ends in between. A repeat after the end finds its session gone and
-    logs in by what it has just proven.
+    Each step may be repeated, also when this process ends in between: cart lines count once; ways to log in, points and growth
+    move once. A repeat after the end finds its session gone and logs in by what it has just proven.
     """
     desk, token, key = request.desk, await require_where_protected(request), request.head.idempotency_key()
     named = _named(data)

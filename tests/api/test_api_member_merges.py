@@ -79,4 +79,17 @@ async def test_a_process_that_ends_between_the_steps_is_followed_by_another_once
     assert ((await view(shop, survivor)).available, (await view(shop, gone)).available) == (500, 0)
     assert await desk.users.open_merges(100) == []
     assert (await shop.ask("GET", "/v1/me", token=newer["access_token"])).code == "token_revoked"
-    assert not await desk.users.merge(gone, survivor), "a repeat of the merge finds a closed account"
+    assert await desk.users.merge(gone, survivor), "it is merged, and so it was"
+    assert await desk.users.open_merges(100) == []
+    assert not await desk.users.merge(gone, (await two(shop))[0]["user_id"]), "but not into anybody else"
+
+
+async def test_a_request_that_is_repeated_after_its_process_ended_goes_on_where_that_was(shop) -> None:
+    older, newer, number = await two(shop)
+    await earned(shop, newer["user_id"], 50_000)
+    shop.clock_forward(61_000)
+    merge = await shop.code("merge", token=newer["access_token"], phone=number)
+    assert await shop.application.desk.users.merge(newer["user_id"], older["user_id"])
+    merged = await shop.ask("POST", "/v1/me/merge", merge, token=newer["access_token"])
+    assert (merged.status, merged.json.get("user_id")) == (200, older["user_id"]), merged.body
+    assert (await view(shop, older["user_id"])).available == 500

@@ -194,6 +194,19 @@ def test_who_was_merged_into_somebody_who_is_merged_moves_on_to_the_end() -> Non
     assert [two.state(user).available for user in (OLD, NEW, LAST)] == [0, 0, 600]
 
 
+def test_a_level_comes_along_once_and_not_with_what_follows() -> None:
+    two = Two()
+    two.earn(OLD, 60_000, "ord_1")
+    two.merge()
+    two.settle()
+    assert two.state(NEW).level_id == "gold"
+    while two.state(NEW).level_id == "gold":
+        two.market.wake("member", NEW)
+    two.earn(OLD, 100, "ord_2")
+    two.settle()
+    assert (two.state(OLD).level_id, two.state(NEW).level_id, two.state(OLD).transfers) == ("gold", "silver", 2)
+
+
 def test_a_birthday_and_gifts_come_along_and_the_old_account_gives_none_any_more() -> None:
     two = Two()
     two.earn(OLD, 20_000, "ord_1")
