@@ -98,6 +98,20 @@ TEMPLATES: Final[dict[str, Template]] = {
             sms="您的密码已于{at}修改,如非本人操作请立即重设。",
         ),
     ),
+    "payout_changed": Template(
+        params=("account", "in_force_at", "at"),
+        en=Text(
+            subject="Another payout account",
+            body="Another account was set for the payouts of your firm.\n\nAccount: {account}\nSet at: {at}\n"
+            "In force from: {in_force_at}\n\nIf it was not you, call it off before then and change your password.\n",
+            sms="Payout account {account} was set for your firm, in force from {in_force_at}. Not you? Call it off.",
+        ),
+        zh=Text(
+            subject="收款账户已变更",
+            body="您的商家已设置新的收款账户。\n\n账户:{account}\n设置时间:{at}\n生效时间:{in_force_at}\n\n如非本人操作,请在生效前撤销,并修改密码。\n",
+            sms="收款账户改为{account},{in_force_at}生效。非本人操作请撤销。",
+        ),
+    ),
     "recovery_used": Template(
         params=("at", "left"),
         en=Text(

@@ -164,6 +164,8 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "not_drawn": _row(403, "You were not drawn for this sale.", "您未被抽中。"),
     "purchase_limit": _row(409, "You may buy at most {limit} of this.", "每人限购 {limit} 件。"),
     # order
+    "payout_account_invalid": _row(422, "This account cannot be right: look at {reason}.", "收款账户信息有误,请检查 {reason}。"),
+    "merchant_not_found": _row(404, "There is no such merchant.", "商家不存在。"),
     "order_unknown": _row(404, "There is no such order.", "订单不存在。"),
     "order_state": _row(409, "An order that is {state} cannot do this.", "订单处于 {state} 状态,无法执行。"),
     "total_changed": _row(409, "The total is now {total}. Confirm it and send again.", "总价已变为 {total},请确认后重新提交。"),

@@ -107,7 +107,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origins: str = ""
     """Origins of the pages that may ask for passkeys, with commas between them. Empty: https of ``rp_id``; on localhost every port."""
     step_up_order_minor: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """A checkout of at least so many minor units asks for a second factor of the last ten minutes. 0: none does."""
+    """An order of at least so many minor units (a checkout or one of a flash sale) asks for a second factor of the last
+    ten minutes. 0: none does."""
 
     # the entity runtime
     shard_count: int = 256

@@ -49,7 +49,7 @@ from serve.shop import (
     third_party,
     tickets,
 )
-from serve.staff import lookups, merchant, people, roles, trail
+from serve.staff import lookups, merchant, payouts, people, roles, trail
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -78,6 +78,7 @@ HANDLERS: Final = (
     *trail.HANDLERS,
     *lookups.HANDLERS,
     *merchant.HANDLERS,
+    *payouts.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )

@@ -14,6 +14,7 @@ from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
 from actors.storage.outgoing_messages import OutgoingMessages
 from actors.storage.passkeys import Passkeys
+from actors.storage.payouts import Payouts
 from actors.storage.privacy import Privacy
 from actors.storage.staff import Staff
 from actors.storage.staff_actions import StaffActions
@@ -78,6 +79,7 @@ class Desk:
         limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
         self.spool = Spool(self.settings.events_spool_path, limits)
         self.roles = Staff(services.pool)
+        self.payouts = Payouts(services.pool, services.sealer, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)

@@ -32,6 +32,15 @@ SELECT o.order_id, o.status, o.currency, o.placed_at_ms, m.lines::text AS lines 
 ) m
 WHERE o.order_id < $2 AND o.order_id >= $3 AND m.lines IS NOT NULL ORDER BY o.order_id DESC LIMIT $4"""
 
+_PAID: Final = """order_id, user_id, currency, total_amount, priority, placed_at_ms, points, points_discount, shipping, lines::text"""
+PAID_BY_PRIORITY: Final = f"""
+SELECT {_PAID} FROM orders
+WHERE status = 'paid' AND priority >= $1 AND priority <= $2 AND (priority < $2 OR (placed_at_ms, order_id) > ($3, $4))
+ORDER BY priority DESC, placed_at_ms, order_id LIMIT $5"""
+PAID_BY_AGE: Final = f"""
+SELECT {_PAID} FROM orders WHERE status = 'paid' AND priority >= $1 AND (placed_at_ms, order_id) > ($2, $3)
+ORDER BY placed_at_ms, order_id LIMIT $4"""
+
 _LINES: Final = msgspec.json.Decoder(tuple[PricedLine, ...])
 
 
@@ -42,6 +51,22 @@ class MerchantOrderRow(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     currency: str
     placed_at_ms: int
+    lines: tuple[PricedLine, ...]
+
+
+class PaidRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One paid order."""
+
+    order_id: str
+    user_id: str
+    currency: str
+    total_amount: int
+    priority: int
+    placed_at_ms: int
+    points: int
+    points_discount: int
+    shipping: int
+    shipping_saved: int = 0
     lines: tuple[PricedLine, ...]
 
 
@@ -59,6 +84,14 @@ class DeskReads:
         """Coupons by id, after one of them."""
         return list(await known(self._pool.fetch(COUPONS, after, limit)))
 
+    async def paid_by_priority(self, least: int, after: tuple[int, int, str], limit: int) -> list[PaidRow]:
+        """Paid orders of at least this priority, the highest first, of equal ones the oldest, after such a place."""
+        return [_paid(row) for row in await known(self._pool.fetch(PAID_BY_PRIORITY, least, *after, limit))]
+
+    async def paid_by_age(self, least: int, after: tuple[int, str], limit: int) -> list[PaidRow]:
+        """Paid orders of at least this priority, the oldest first, after (placed_at_ms, order_id)."""
+        return [_paid(row) for row in await known(self._pool.fetch(PAID_BY_AGE, least, *after, limit))]
+
     async def entries(self, order_id: str) -> list[Any]:
         """The ledger's entries of an order."""
         return list(await known(self._pool.fetch(ENTRIES, order_id)))
@@ -74,3 +107,7 @@ class DeskReads:
         found = [MerchantOrderRow(**(dict(row) | {"lines": _LINES.decode(row["lines"])})) for row in rows[:limit]]
         more = found[-1].order_id if len(rows) > limit else stop or ""
         return found, more
+
+
+def _paid(row: Any) -> PaidRow:
+    return PaidRow(**(dict(row) | {"lines": _LINES.decode(row["lines"])}))

@@ -118,11 +118,17 @@ SAID: Final[dict[str, Said]] = {
     "enablePerson": Said("Open an account again", "恢复账号", "staff", "person.disable"),
     "endSessionsOf": Said("End all sessions of an account", "结束账号的全部会话", "staff", "person.sessions"),
     "listOrdersOf": Said("See the orders of an account", "查看账号的订单", "staff", "order.read"),
+    "listPaidOrders": Said("See what is to be packed, by priority", "按优先级查看待发货订单", "staff", "order.read"),
     "cancelOrderOf": Said("Cancel an unpaid order for its buyer", "代买家取消未付款订单", "staff", "order.cancel"),
     "readStock": Said("See the stock of an article", "查看商品库存", "staff", "stock.read"),
     "listCoupons": Said("See the coupons and how many are taken", "查看优惠券及领用情况", "staff", "coupon.read"),
     "readLedger": Said("See the ledger's entries of an order", "查看订单的账本分录", "staff", "ledger.read"),
     "listMerchantProducts": Said("See the goods of one's own firm", "查看本商家的商品", "merchant", "merchant.goods"),
+    "readPayoutAccount": Said("See where the money of one's own firm goes", "查看本商家的收款账户", "merchant", "merchant.payout"),
+    "setPayoutAccount": Said("Let the money go elsewhere from tomorrow on", "设置收款账户(24 小时后生效)", "merchant", "merchant.payout"),
+    "callOffPayoutAccount": Said("Call off an account that is not in force yet", "撤销尚未生效的收款账户", "merchant", "merchant.payout"),
+    "readPayoutAccountOf": Said("See where a firm's money goes, masked", "查看商家收款账户(已遮蔽)", "staff", "payout.read"),
+    "unmaskPayoutAccountOf": Said("See a payout account in the clear", "查看商家收款账户明文", "staff", "payout.unmask"),
     "listMerchantOrders": Said("See the orders with goods of one's own firm", "查看含本商家商品的订单", "merchant", "merchant.orders"),
 }
 

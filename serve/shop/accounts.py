@@ -18,9 +18,9 @@ from schemas.ids import derived_id, id_of
 from serve.codes import canonical_destination
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.merging import follow_merge
 from serve.notices import tell_owner
 from serve.requests import Refusal
-from serve.second_factor import remove_factors
 from serve.shop.guests import merge_guest
 from serve.shop.sessions import end_sessions
 from serve.signing_in import account_of, session_opened, signed_in
@@ -161,8 +161,8 @@ async def add_identity(request: ShopRequest, data: JSONBody[ProveNamed]) -> None
 async def merge_accounts(request: ShopRequest, data: JSONBody[Merge]) -> Tokens:
     """This account becomes one with the account that logs in by this; its sessions end, and a session of the other one begins.
 
-    Each step may be repeated: cart lines count once, ways to log in move once. A repeat after the end finds its session gone and
-    logs in by what it has just proven.
+    Each step may be repeated, also when this process ends in between: cart lines count once; ways to log in, points and growth
+    move once. A repeat after the end finds its session gone and logs in by what it has just proven.
     """
     desk, token, key = request.desk, await require_where_protected(request), request.head.idempotency_key()
     named = _named(data)
@@ -175,8 +175,7 @@ async def merge_accounts(request: ShopRequest, data: JSONBody[Merge]) -> Tokens:
     await merge_guest(desk, survivor.user_id, token.user_id)
     if not await desk.users.merge(token.user_id, survivor.user_id):
         raise Refusal("account_closed")
-    await remove_factors(desk, token.user_id)
-    await end_sessions(desk, token.user_id)
+    await follow_merge(desk, token.user_id, survivor.user_id)
     return await session_opened(request, survivor, key, cookie=data.cookie, proven_by=named.kind)
 
 
