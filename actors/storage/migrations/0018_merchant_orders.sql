@@ -1,0 +1,29 @@
+-- Which orders have goods of which firm, in the order of a firm's list: a page of it reads its own rows and no others.
+
+CREATE TABLE merchant_order (
+    merchant_id text NOT NULL REFERENCES merchant,
+    order_id text NOT NULL,
+    PRIMARY KEY (merchant_id, order_id)
+);
+
+-- A trigger, and not the projection alone: replicas of the version before write orders too while an update rolls.
+CREATE FUNCTION orders_of_merchants() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM merchant) THEN
+        INSERT INTO merchant_order (merchant_id, order_id)
+        SELECT DISTINCT s.merchant_id, placed.order_id
+        FROM placed CROSS JOIN LATERAL jsonb_array_elements(placed.lines) AS line
+        JOIN sku s ON s.sku_id = line ->> 'sku_id'
+        WHERE s.merchant_id IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER orders_of_merchants AFTER INSERT ON orders
+    REFERENCING NEW TABLE AS placed FOR EACH STATEMENT EXECUTE FUNCTION orders_of_merchants();
+
+INSERT INTO merchant_order (merchant_id, order_id)
+SELECT DISTINCT s.merchant_id, o.order_id
+FROM orders o CROSS JOIN LATERAL jsonb_array_elements(o.lines) AS line
+JOIN sku s ON s.sku_id = line ->> 'sku_id'
+WHERE s.merchant_id IS NOT NULL;
