@@ -112,5 +112,103 @@ TEMPLATES: Final[dict[str, Template]] = {
             sms="您的账号于{at}使用了恢复码,如非本人操作请修改密码。",
         ),
     ),
+    "factor_added": Template(
+        params=("device", "at"),
+        en=Text(
+            subject="A second factor was added",
+            body="A second factor was added to your account.\n\nName: {device}\nTime: {at}\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="A second factor was added to your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="已添加二次验证方式",
+            body="您的账号添加了二次验证方式。\n\n名称:{device}\n时间:{at}\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}添加了二次验证方式,如非本人操作请修改密码。",
+        ),
+    ),
+    "factor_removed": Template(
+        params=("device", "at"),
+        en=Text(
+            subject="A second factor was removed",
+            body="A second factor was removed from your account.\n\nName: {device}\nTime: {at}\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="A second factor was removed from your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="二次验证方式已移除",
+            body="您的账号移除了二次验证方式。\n\n名称:{device}\n时间:{at}\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}移除了二次验证方式,如非本人操作请修改密码。",
+        ),
+    ),
+    "recovery_renewed": Template(
+        params=("at",),
+        en=Text(
+            subject="New recovery codes",
+            body="New recovery codes were made for your account at {at}; the old ones are of no use any more.\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="New recovery codes were made for your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="恢复码已重新生成",
+            body="您的账号于 {at} 重新生成了恢复码,旧恢复码已作废。\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}重新生成了恢复码,如非本人操作请修改密码。",
+        ),
+    ),
+    "identity_added": Template(
+        params=("identity", "at"),
+        en=Text(
+            subject="A new way to log in",
+            body="Your account can be logged in to by this too from now on.\n\nBy: {identity}\nTime: {at}\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="A new way to log in was added to your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="已添加登录方式",
+            body="您的账号添加了新的登录方式。\n\n登录方式:{identity}\n时间:{at}\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}添加了登录方式,如非本人操作请修改密码。",
+        ),
+    ),
+    "identity_removed": Template(
+        params=("identity", "at"),
+        en=Text(
+            subject="A way to log in was removed",
+            body="Your account is not logged in to by this any more.\n\nBy: {identity}\nTime: {at}\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="A way to log in was removed from your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="登录方式已移除",
+            body="您的账号移除了一种登录方式。\n\n登录方式:{identity}\n时间:{at}\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}移除了登录方式,如非本人操作请修改密码。",
+        ),
+    ),
+    "accounts_merged": Template(
+        params=("at",),
+        en=Text(
+            subject="Two accounts became one",
+            body="Two accounts were made one at {at}, and this address was of one of them.\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="Your account was made one with another at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="账号已合并",
+            body="两个账号已于 {at} 合并,此联系方式属于其中之一。\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号已于{at}与另一账号合并,如非本人操作请修改密码。",
+        ),
+    ),
+    "sessions_ended": Template(
+        params=("at",),
+        en=Text(
+            subject="All sessions were ended",
+            body="All sessions of your account were ended at {at}. Whoever was logged in has to log in again.\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="All sessions of your account were ended at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="已退出全部登录会话",
+            body="您的账号于 {at} 退出了全部登录会话,各设备需重新登录。\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}退出了全部会话,如非本人操作请修改密码。",
+        ),
+    ),
 }
 """``no_account`` exists so that asking for a new password sends one message whether or not there is an account."""

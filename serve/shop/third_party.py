@@ -26,6 +26,7 @@ from schemas.oauth import ExternalIdentity, LoginDenied, LoginReturn, LoginStart
 from serve.answers import timestamp
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_of_added, tell_owner
 from serve.requests import Refusal
 from serve.shop.shown_identities import shown
 from serve.signing_in import signed_in
@@ -88,7 +89,7 @@ async def finish_login(request: ShopRequest, provider: FromPath[str], data: JSON
     )
     proven = _proven(found.name, await found.identify(back, desk.clock.now_ms() // 1000))
     if flow.purpose == "link":
-        return await _linked(desk, str(flow.user_id), proven)
+        return await _linked(request, str(flow.user_id), proven)
     return await _signed_in(request, proven, secrets.flow_hash, data.guest_token, cookie=data.cookie)
 
 
@@ -103,7 +104,7 @@ async def finish_mini_program(request: ShopRequest, provider: FromPath[str], dat
     user_id = (await require_where_protected(request)).user_id if data.purpose == "link" else ""
     proven = _proven("wechat", await mini_program.identify_mini_program(data.code, desk.clock.now_ms() // 1000))
     if user_id:
-        return await _linked(desk, user_id, proven)
+        return await _linked(request, user_id, proven)
     return await _signed_in(request, proven, hashlib.sha256(b"mini\0" + data.code.encode()).digest(), data.guest_token)
 
 
@@ -119,13 +120,16 @@ async def _signed_in(
     return LoginFinished(purpose="login", tokens=tokens)
 
 
-async def _linked(desk: Desk, user_id: str, proven: ProvenIdentity) -> LoginFinished:
+async def _linked(request: ShopRequest, user_id: str, proven: ProvenIdentity) -> LoginFinished:
+    desk = request.desk
+    before = await desk.identities.of_user(user_id)
     if await desk.identities.find(proven) not in (None, user_id):
         raise Refusal("identity_taken")
     code = await desk.identities.add(user_id, proven)
     if code:
         raise Refusal(code, {"limit": IDENTITIES_MAX} if code == "identities_full" else None)
     await desk.identities.learn_union(proven)
+    tell_of_added(request, user_id, proven, before)
     return LoginFinished(purpose="link")
 
 
@@ -171,9 +175,14 @@ async def remove_identity(request: ShopRequest, identity_id: FromPath[str]) -> N
     token = await require_where_protected(request)
     if not is_id(identity_id, "idn"):
         raise Refusal("identity_unknown")
+    before = await request.desk.identities.of_user(token.user_id)
     code = await request.desk.identities.remove(token.user_id, identity_id)
     if code:
         raise Refusal(code)
+    for gone in before:
+        if gone.identity_id == identity_id:
+            change = (identity_id, str(gone.added_at_ms))
+            tell_owner(request, token.user_id, "identity_removed", *change, before=before, identity=shown(gone) or gone.kind)
 
 
 HANDLERS: Final[list[Any]] = [list_logins, begin_login, finish_login, finish_mini_program, list_identities, remove_identity]

@@ -18,6 +18,7 @@ from schemas.order import CancelOrder
 from serve.answers import timestamp
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_owner
 from serve.requests import Refusal
 from serve.shop.sessions import end_sessions, sessions_of
 from serve.staff.doing import deed_of, refusing, told_for
@@ -121,6 +122,7 @@ async def end_sessions_of(request: ShopRequest, user_id: FromPath[str], data: JS
     with refusing():
         await desk.roles.note(request.actor(), deed)
     await end_sessions(desk, name)
+    tell_owner(request, name, "sessions_ended", request.head.id)
 
 
 @get("/v1/staff/users/{user_id:str}/orders", operation_id="listOrdersOf")

@@ -27,3 +27,10 @@ SELECT DISTINCT s.merchant_id, o.order_id
 FROM orders o CROSS JOIN LATERAL jsonb_array_elements(o.lines) AS line
 JOIN sku s ON s.sku_id = line ->> 'sku_id'
 WHERE s.merchant_id IS NOT NULL;
+
+-- Which changes of an account its owner was told of: a request that is repeated tells nobody twice.
+CREATE TABLE notice_told (
+    notice_id bytea PRIMARY KEY,
+    told_at_ms bigint NOT NULL
+);
+CREATE INDEX notice_told_at ON notice_told (told_at_ms);
