@@ -210,5 +210,48 @@ TEMPLATES: Final[dict[str, Template]] = {
             sms="您的账号于{at}退出了全部会话,如非本人操作请修改密码。",
         ),
     ),
+    "factor_reset_asked": Template(
+        params=("due", "code"),
+        en=Text(
+            subject="Your second factors will be reset",
+            body="Our support was asked to reset the second factors of your account. It is done at {due}.\n\nIf it was not you, cancel it "
+            "by this code: {code}\nIf it was you, the same code confirms it, and you need not wait. Tell it to nobody.\n",
+            sms="Your second factors will be reset at {due}. Code to cancel or confirm: {code}. Tell it to nobody.",
+        ),
+        zh=Text(
+            subject="您的二次验证即将重置",
+            body="客服收到重置您账号二次验证的请求,将于 {due} 生效。\n\n如非本人操作,请用重置码取消:{code}\n"
+            "如为本人操作,可用同一重置码确认并立即生效。请勿告诉他人。\n",
+            sms="二次验证将于{due}重置,可凭{code}取消或确认,勿告他人。",
+        ),
+    ),
+    "factor_reset_cancelled": Template(
+        params=("at",),
+        en=Text(
+            subject="The reset of your second factors was cancelled",
+            body="The reset of the second factors of your account was cancelled at {at}. Nothing has changed.\n",
+            sms="The reset of your second factors was cancelled at {at}. Nothing has changed.",
+        ),
+        zh=Text(
+            subject="二次验证重置已取消",
+            body="您账号的二次验证重置已于 {at} 取消,未作任何更改。\n",
+            sms="您的二次验证重置已于{at}取消。",
+        ),
+    ),
+    "factor_reset_done": Template(
+        params=("at",),
+        en=Text(
+            subject="Your second factors were reset",
+            body="The second factors and recovery codes of your account were removed at {at}, and all sessions were ended. Log in and "
+            "add new ones.\n\nIf it was not you, change your password at once and call our support.\n",
+            sms="Your second factors were reset at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="二次验证已重置",
+            body="您账号的二次验证方式与恢复码已于 {at} 移除,全部会话已退出,请登录后重新添加。\n\n"
+            "如非本人操作,请立即修改密码并联系客服。\n",
+            sms="您的二次验证已于{at}重置,如非本人操作请修改密码。",
+        ),
+    ),
 }
 """``no_account`` exists so that asking for a new password sends one message whether or not there is an account."""

@@ -28,10 +28,16 @@ def tell_owner(
     change: what tells this change from every other of the account. before: by what the account was reached until then; these
     are told in any case, for a new address may be a thief's.
     """
-    desk = request.desk
+    said = {"at": timestamp(request.desk.clock.now_ms()), **params}
+    tell(request.desk, request.head.language, user_id, template, *change, before=before, **said)
+
+
+def tell(
+    desk: Desk, language: str, user_id: str, template: str, *change: str | bytes, before: Sequence[Identity] = (), **params: str
+) -> None:
+    """The same where nobody asks, or it is not the owner who does."""
     notice_id = derived_id("notice", template, user_id, *change)
-    said = {"at": timestamp(desk.clock.now_ms()), **params}
-    desk.codes.in_background(template, lambda: _told(desk, user_id, notice_id, template, request.head.language, said, before))
+    desk.codes.in_background(template, lambda: _told(desk, user_id, notice_id, template, language, params, before))
 
 
 def tell_of_added(request: ShopRequest, user_id: str, added: ProvenIdentity, before: Sequence[Identity]) -> None:

@@ -34,3 +34,17 @@ CREATE TABLE notice_told (
     told_at_ms bigint NOT NULL
 );
 CREATE INDEX notice_told_at ON notice_told (told_at_ms);
+
+-- Second factors that support takes away for their owner, who has a day to object.
+CREATE TABLE factor_reset (
+    reset_id text PRIMARY KEY,
+    user_id text NOT NULL,
+    state text NOT NULL CHECK (state IN ('waiting', 'cancelled', 'done')),
+    code_lookup bytea NOT NULL UNIQUE,
+    language text NOT NULL,
+    asked_by text NOT NULL,
+    due_at_ms bigint NOT NULL,
+    ended_at_ms bigint
+);
+CREATE UNIQUE INDEX factor_reset_waiting ON factor_reset (user_id) WHERE state = 'waiting';
+CREATE INDEX factor_reset_due ON factor_reset (due_at_ms) WHERE state = 'waiting';
