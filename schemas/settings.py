@@ -91,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     apple_key_id: str = ""
     apple_private_key: str = ""
     """The ``.p8`` file's text."""
+    apple_app_id: str = ""
+    """The bundle id of our app, where it logs people in by itself; its id_tokens are for this audience."""
     apple_url: str = "https://appleid.apple.com"
 
     retain_export_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 7

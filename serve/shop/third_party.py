@@ -14,6 +14,7 @@ from schemas.http.third_party import (
     BeginLogin,
     FinishLogin,
     FinishMiniProgram,
+    FinishNative,
     LoginBegun,
     LoginFinished,
     LoginsOffered,
@@ -68,8 +69,10 @@ async def begin_login(request: ShopRequest, provider: FromPath[str], data: JSONB
     )  # fmt: skip
     await desk.oauth_flows.add(secrets.flow_hash, secrets.secret_hash, flow, now_ms)
     start = LoginStart(redirect_uri=redirect_uri, state=secrets.state, nonce=secrets.nonce, code_verifier=secrets.code_verifier)
+    native = found.name == _APPLE and desk.services.logins.apple_native is not None
     return LoginBegun(
-        authorize_url=found.authorize_url(start), state=secrets.state, login_secret=secrets.secret, expires_in=FLOW_S
+        authorize_url=found.authorize_url(start), state=secrets.state, login_secret=secrets.secret, expires_in=FLOW_S,
+        nonce=secrets.nonce if native else None,
     )  # fmt: skip
 
 
@@ -91,6 +94,23 @@ async def finish_login(request: ShopRequest, provider: FromPath[str], data: JSON
     if flow.purpose == "link":
         return await _linked(request, str(flow.user_id), proven)
     return await _signed_in(request, proven, secrets.flow_hash, data.guest_token, cookie=data.cookie)
+
+
+@post("/v1/logins/{provider:str}/native", operation_id="finishNativeLogin", status_code=200)
+async def finish_native(request: ShopRequest, provider: FromPath[str], data: JSONBody[FinishNative]) -> LoginFinished:
+    """Finish with what Apple's system gave our app. Works once, as a finish by code does: the token is of this login's nonce."""
+    desk = request.desk
+    apple = desk.services.logins.apple_native
+    if apple is None or provider != _APPLE:
+        raise Refusal("login_not_offered")
+    secrets, now_ms = FlowSecrets(state=data.state, secret=data.login_secret), desk.clock.now_ms()
+    flow = await desk.oauth_flows.take(secrets.flow_hash, secrets.secret_hash, _APPLE, now_ms)
+    if flow is None or (flow.purpose == "link" and request.customer().user_id != flow.user_id):
+        raise Refusal("state_invalid")
+    proven = _proven("apple", await apple.identify_native(data.id_token, secrets.nonce, data.user or "", now_ms // 1000))
+    if flow.purpose == "link":
+        return await _linked(request, str(flow.user_id), proven)
+    return await _signed_in(request, proven, secrets.flow_hash, data.guest_token)
 
 
 @post("/v1/logins/{provider:str}/mini-program", operation_id="finishMiniProgramLogin", status_code=200)
@@ -185,4 +205,4 @@ async def remove_identity(request: ShopRequest, identity_id: FromPath[str]) -> N
             tell_owner(request, token.user_id, "identity_removed", *change, before=before, identity=shown(gone) or gone.kind)
 
 
-HANDLERS: Final[list[Any]] = [list_logins, begin_login, finish_login, finish_mini_program, list_identities, remove_identity]
+HANDLERS: Final[list[Any]] = [list_logins, begin_login, finish_login, finish_native, finish_mini_program, list_identities, remove_identity]

@@ -111,6 +111,23 @@ class MiniCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     who: str = "kim"
 
 
+class AppleNative(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person says yes to the telephone's own sheet; answers the id_token."""
+
+    who: str = "kim"
+    nonce: str
+    twist: Twist = ""
+
+
+class AppleTold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Apple's server has something to tell of a person; answers the signed token. age_s: how long ago it was signed."""
+
+    kind: str
+    who: str = "kim"
+    twist: Twist = ""
+    age_s: int = 0
+
+
 class Issued(msgspec.Struct, frozen=True, kw_only=True):
     """A code."""
 
@@ -138,6 +155,7 @@ class AppKeys(msgspec.Struct, frozen=True, kw_only=True):
     alipay_private_key: str
     alipay_public_key: str
     apple_client_id: str = "com.example.shop.login"
+    apple_app_id: str = "com.example.shop"
     apple_team_id: str = "TEAM123456"
     apple_key_id: str = "KEY1234567"
     apple_private_key: str
