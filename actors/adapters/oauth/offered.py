@@ -44,12 +44,19 @@ def logins_of(settings: Settings) -> Logins:
         providers.append(wechat)
     if _whole("QQ", settings.qq_app_id, settings.qq_app_key):
         providers.append(QQLogin(app_id=settings.qq_app_id, app_key=secret_of(settings.qq_app_key), url=settings.qq_url))
-    if _whole("ALIPAY", settings.alipay_app_id, settings.alipay_private_key, settings.alipay_public_key):
+    certificates = (settings.alipay_app_cert, settings.alipay_root_cert, settings.alipay_cert)
+    if any(certificates) and settings.alipay_public_key:
+        raise ValueError("STAMPEDE_ALIPAY_*: either the public key or the three certificates, and not both")
+    trusted = certificates if any(certificates) else (settings.alipay_public_key,)
+    if _whole("ALIPAY", settings.alipay_app_id, settings.alipay_private_key, *trusted):
         providers.append(
             AlipayLogin(
                 app_id=settings.alipay_app_id,
                 app_private_key=secret_of(settings.alipay_private_key),
                 alipay_public_key=secret_of(settings.alipay_public_key),
+                app_cert=secret_of(settings.alipay_app_cert),
+                root_cert=secret_of(settings.alipay_root_cert),
+                alipay_cert=secret_of(settings.alipay_cert),
                 authorize_url=settings.alipay_authorize_url,
                 gateway_url=settings.alipay_gateway_url,
             )
