@@ -42,6 +42,8 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "person.unmask": _row("support administrator", "See personal fields in the clear, for a reason.", "说明理由后查看未遮蔽的个人信息。"),
     "person.disable": _row("operator administrator", "Close an account, or open it again.", "停用或恢复账号。"),
     "person.sessions": _row("support operator administrator", "End all sessions of an account.", "结束账号的全部登录会话。"),
+    "person.factors": _row("support administrator", "Reset the second factors of a customer, in a day.", "重置客户的二次验证。"),
+    "staff.factors": _row("administrator", "Reset the second factors of a staff account, in a day.", "重置员工账号的二次验证。"),
     # trade
     "order.read": _row(
         "support warehouse finance operator administrator",

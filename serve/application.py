@@ -49,6 +49,7 @@ from serve.shop import (
     third_party,
     tickets,
 )
+from serve.staff import factors as staff_factors
 from serve.staff import lookups, merchant, payouts, people, roles, trail
 from serve.strict_json import Malformed
 
@@ -75,6 +76,7 @@ HANDLERS: Final = (
     *membership.HANDLERS,
     *roles.HANDLERS,
     *people.HANDLERS,
+    *staff_factors.HANDLERS,
     *trail.HANDLERS,
     *lookups.HANDLERS,
     *merchant.HANDLERS,

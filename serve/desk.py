@@ -8,8 +8,10 @@ from actors.storage.addresses import Addresses
 from actors.storage.catalogue import Catalogue
 from actors.storage.desk_reads import DeskReads
 from actors.storage.events.spool import Spool, SpoolLimits
+from actors.storage.factor_resets import FactorResets
 from actors.storage.identities import Identities
 from actors.storage.members import Members
+from actors.storage.notices import Notices
 from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
 from actors.storage.outgoing_messages import OutgoingMessages
@@ -75,6 +77,8 @@ class Desk:
         self.members = Members(services.pool)
         self.catalogue = Catalogue(services.pool)
         self.outgoing = OutgoingMessages(services.pool)
+        self.notices = Notices(services.pool)
+        self.factor_resets = FactorResets(services.pool)
         self.codes = Codes(self)
         limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
         self.spool = Spool(self.settings.events_spool_path, limits)

@@ -233,3 +233,24 @@ class MerchantOrders(msgspec.Struct, frozen=True, kw_only=True):
 
     orders: tuple[MerchantOrder, ...]
     next_cursor: str | None
+
+
+class ResetAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """A reset of second factors waits until ``due_at`` for its owner to object."""
+
+    reset_id: str
+    state: str
+    due_at: Timestamp
+
+
+class AnswerReset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``code``: of the notice. cancel: nothing changes. confirm: at once."""
+
+    code: Annotated[str, msgspec.Meta(min_length=16, max_length=40)]
+    decision: Literal["cancel", "confirm"]
+
+
+class ResetAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """``state``: cancelled or done."""
+
+    state: str

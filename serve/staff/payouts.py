@@ -60,7 +60,11 @@ async def set_account(request: ShopRequest, data: JSONBody[SetPayoutAccount]) ->
     found = await _accounts(request, actor.merchant_id)
     if changed and found.pending is not None:
         for user_id in await desk.payouts.people(actor.merchant_id):
-            await tell_owner(request, user_id, "payout_changed", account=found.pending.number, in_force_at=found.pending.in_force_at)
+            pending = found.pending
+            tell_owner(
+                request, user_id, "payout_changed", actor.merchant_id, pending.set_at,
+                account=pending.number, in_force_at=pending.in_force_at,
+            )  # fmt: skip
     return found
 
 

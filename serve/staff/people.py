@@ -16,6 +16,7 @@ from schemas.ids import derived_id, order_shard
 from schemas.order import CancelOrder
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_owner
 from serve.requests import Refusal
 from serve.shop.membership import member_of
 from serve.shop.orders import in_list
@@ -137,6 +138,7 @@ async def end_sessions_of(request: ShopRequest, user_id: FromPath[str], data: JS
     with refusing():
         await desk.roles.note(request.actor(), deed)
     await end_sessions(desk, name)
+    tell_owner(request, name, "sessions_ended", request.head.id)
 
 
 @get("/v1/staff/users/{user_id:str}/orders", operation_id="listOrdersOf")

@@ -52,6 +52,13 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::s
 WHERE o.order_id = c.order_id
 """
 
+FILL_MERCHANT_ORDERS: Final = """
+INSERT INTO merchant_order (merchant_id, order_id)
+SELECT DISTINCT s.merchant_id, o.order_id FROM orders o CROSS JOIN LATERAL jsonb_array_elements(o.lines) AS line
+JOIN sku s ON s.sku_id = line ->> 'sku_id'
+WHERE EXISTS (SELECT FROM merchant) AND s.merchant_id IS NOT NULL ON CONFLICT DO NOTHING"""
+"""Orders that a rebuild found and the table before it had not. Reads every order where there are firms, and none elsewhere."""
+
 _STATUS, _REASON, _SEQ, _LINES, _PRIORITY = 2, 3, 10, 11, 17
 
 
@@ -77,7 +84,7 @@ class OrderProjection:
         OrderRanked, OrderUnfulfillable, RefundDone,
     )  # fmt: skip
     tables: ClassVar[tuple[str, ...]] = ("orders",)
-    after_swap: ClassVar[tuple[str, ...]] = ()
+    after_swap: ClassVar[tuple[str, ...]] = (FILL_MERCHANT_ORDERS,)
 
     def __init__(self) -> None:
         self._placed: dict[str, list[Any]] = {}
