@@ -60,7 +60,7 @@ INSERT INTO flash_sale (sale_id, title, title_zh, state, mode, opens_at_ms, ends
 VALUES ($1, 'Sale', '特卖', $2, $3, $4, $5, $6, $7, $8, $9, $10)"""
 INSERT_COUPON = """
 INSERT INTO coupon (coupon_id, title, title_zh, kind, value, currency, quota_total, starts_at, ends_at)
-VALUES ($1, 'c', 'c', 'percent', 10, 'CNY', 10, now() - interval '1 day', now() + interval '1 day')"""
+VALUES ($1, 'c', 'c', 'percent', 10, 'CNY', 10, now() - interval '1 day', now() + interval '1 year')"""
 
 
 class _Transport:

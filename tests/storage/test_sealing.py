@@ -128,7 +128,9 @@ async def test_merged_accounts_log_in_to_the_one_that_is_left(database_url: str)
         assert await users.open(f"usr_{name}", proven, "hash", name.encode())
     assert await users.merge("usr_a", "usr_b")
     assert await users.merge("usr_b", "usr_c")
-    assert not await users.merge("usr_b", "usr_c")
+    assert await users.merge("usr_b", "usr_c")  # a repeat changes nothing
+    assert not await users.merge("usr_b", "usr_a")
+    assert not await users.merge("usr_c", "usr_b")
     assert {await identities.find(proven) for proven in names.values()} == {"usr_c"}
     assert sorted(await users.merged_into("usr_c")) == ["usr_a", "usr_b"]
     assert (await users.one("usr_a")).merged_into == "usr_c"
