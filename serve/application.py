@@ -74,6 +74,7 @@ HANDLERS: Final = (
     *factor_logins.HANDLERS,
     *addresses.HANDLERS,
     *privacy.HANDLERS,
+    *event_consent.HANDLERS,
     *membership.HANDLERS,
     *roles.HANDLERS,
     *people.HANDLERS,
