@@ -202,6 +202,7 @@ def _attack(shop: ShopCopy, options: Options, victims: list[str], seconds: float
         connections=options.connections,
         answers_kept=False,
         output="",
+        niceness=19,
     )
     before, busy_s, began_s = shop.processes(), machine_busy_s(), time.monotonic()
     sent = run_crowd(plan)

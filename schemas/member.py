@@ -44,6 +44,8 @@ class HoldPoints(msgspec.Struct, frozen=True, kw_only=True, tag="member.hold_poi
     """Keep points and personal coupons (``gifts``) for an order until its deadline; and agree to the level that it was priced by.
 
     ``level_id`` None: priced for everybody; "": the lowest. Nothing to keep is only the question whether the level is right.
+    shipping_use: take a free parcel under this id (b"": none), of the ``shipping_limit`` of ``shipping_month`` (months since year 0);
+    it is given back by :class:`ReturnFreeShipping`.
     """
 
     hold_id: bytes
@@ -52,6 +54,9 @@ class HoldPoints(msgspec.Struct, frozen=True, kw_only=True, tag="member.hold_poi
     points: int = 0
     gifts: tuple[str, ...] = ()
     level_id: str | None = None
+    shipping_use: bytes = b""
+    shipping_month: int = 0
+    shipping_limit: int = 0
 
 
 class CommitPoints(msgspec.Struct, frozen=True, kw_only=True, tag="member.commit_points"):
@@ -106,6 +111,37 @@ class ReturnFreeShipping(msgspec.Struct, frozen=True, kw_only=True, tag="member.
     use_id: bytes
 
 
+class Estate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one account gives to another: points by expiry, debt, growth by day, personal coupons, and the level with its day of review.
+
+    growth_owed: growth to be taken back, by day. birthday: month, day, when it is next, the year of the last gift, from when on it may
+    be another (UTC, ms); empty where there is none.
+    """
+
+    parts: Parts = ()
+    debt: int = 0
+    growth: tuple[tuple[int, int], ...] = ()
+    growth_owed: tuple[tuple[int, int], ...] = ()
+    gifts: tuple[tuple[str, int], ...] = ()
+    level_id: str = ""
+    review_ms: int = 0
+    birthday: tuple[int, ...] = ()
+
+
+class HandOver(msgspec.Struct, frozen=True, kw_only=True, tag="member.hand_over"):
+    """This account was merged into another one, which gets everything that it has and will yet get."""
+
+    to_user_id: str
+
+
+class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="member.take_over"):
+    """The ``number``-th transfer of an account that was merged into this one. Once a number; numbers come in order."""
+
+    from_user_id: str
+    number: int
+    estate: Estate
+
+
 class ReadMember(msgspec.Struct, frozen=True, kw_only=True, tag="member.read"):
     """Ask how the member stands."""
 
@@ -115,7 +151,8 @@ class ReadMember(msgspec.Struct, frozen=True, kw_only=True, tag="member.read"):
 
 class MemberEarned(msgspec.Struct, frozen=True, kw_only=True, tag="member.earned", omit_defaults=True):
     """Growth and points for something. ``source``: order, sign_in or review; ``ref``: which. ``debt_paid``: of the points, what an
-    earlier debt took; the rest expires at ``expires_ms``. ``amount``: of an order, what was paid and not given back before this."""
+    earlier debt took; the rest expires at ``expires_ms``. ``amount``: of an order, what was paid and not given back before this, and
+    ``priority``: of the level before it."""
 
     source: str
     ref: str
@@ -127,6 +164,7 @@ class MemberEarned(msgspec.Struct, frozen=True, kw_only=True, tag="member.earned
     rules_version: int
     amount: int = 0
     debt_paid: int = 0
+    priority: int = 0
 
 
 class MemberTakenBack(msgspec.Struct, frozen=True, kw_only=True, tag="member.taken_back", omit_defaults=True):
@@ -151,7 +189,7 @@ class MemberSignedIn(msgspec.Struct, frozen=True, kw_only=True, tag="member.sign
 
 
 class MemberLevelSet(msgspec.Struct, frozen=True, kw_only=True, tag="member.level_set"):
-    """``reason``: growth, refund, or the yearly review (kept, lowered). ``review_ms``: when it is looked at next, 0 for never.
+    """``reason``: growth, refund, merge, or the yearly review (kept, lowered). ``review_ms``: when it is looked at next, 0 for never.
 
     ``priority`` and ``support_queue`` are what fulfilment and after-sales go by.
     """
@@ -284,13 +322,42 @@ class ShippingReturned(msgspec.Struct, frozen=True, kw_only=True, tag="member.sh
     at_ms: int
 
 
+class MemberHandedOver(msgspec.Struct, frozen=True, kw_only=True, tag="member.handed_over"):
+    """Transfer out: the ``number``-th to the account that stays."""
+
+    to_user_id: str
+    number: int
+    estate: Estate
+    at_ms: int
+
+
+class MemberTookOver(msgspec.Struct, frozen=True, kw_only=True, tag="member.took_over", omit_defaults=True):
+    """Transfer in. ``debt_paid``: of the points, what a debt of this account took; ``taken``: points of this account that paid a debt that
+    came along."""
+
+    from_user_id: str
+    number: int
+    estate: Estate
+    at_ms: int
+    debt_paid: int = 0
+    taken: Parts = ()
+
+
+class MemberMoved(msgspec.Struct, frozen=True, kw_only=True, tag="member.moved"):
+    """The account that stays has the ``number``-th transfer."""
+
+    number: int
+    at_ms: int
+
+
 # --- replies ----------------------------------------------------------------------------------
 
 
 class MemberDone(msgspec.Struct, frozen=True, kw_only=True, tag="member.done"):
-    """The command took effect, now or when it first came."""
+    """The command took effect, now or when it first came. ``priority``: of the level on which a payment found the member."""
 
     ref: str
+    priority: int = 0
 
 
 class PointsDone(msgspec.Struct, frozen=True, kw_only=True, tag="points.done"):

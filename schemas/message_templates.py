@@ -98,6 +98,20 @@ TEMPLATES: Final[dict[str, Template]] = {
             sms="您的密码已于{at}修改,如非本人操作请立即重设。",
         ),
     ),
+    "payout_changed": Template(
+        params=("account", "in_force_at", "at"),
+        en=Text(
+            subject="Another payout account",
+            body="Another account was set for the payouts of your firm.\n\nAccount: {account}\nSet at: {at}\n"
+            "In force from: {in_force_at}\n\nIf it was not you, call it off before then and change your password.\n",
+            sms="Payout account {account} was set for your firm, in force from {in_force_at}. Not you? Call it off.",
+        ),
+        zh=Text(
+            subject="收款账户已变更",
+            body="您的商家已设置新的收款账户。\n\n账户:{account}\n设置时间:{at}\n生效时间:{in_force_at}\n\n如非本人操作,请在生效前撤销,并修改密码。\n",
+            sms="收款账户改为{account},{in_force_at}生效。非本人操作请撤销。",
+        ),
+    ),
     "recovery_used": Template(
         params=("at", "left"),
         en=Text(
@@ -110,6 +124,147 @@ TEMPLATES: Final[dict[str, Template]] = {
             subject="恢复码已被使用",
             body="您的账号于 {at} 使用了一个恢复码,还剩 {left} 个。\n\n如非本人操作,请修改密码并重新生成恢复码。\n",
             sms="您的账号于{at}使用了恢复码,如非本人操作请修改密码。",
+        ),
+    ),
+    "factor_added": Template(
+        params=("device", "at"),
+        en=Text(
+            subject="A second factor was added",
+            body="A second factor was added to your account.\n\nName: {device}\nTime: {at}\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="A second factor was added to your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="已添加二次验证方式",
+            body="您的账号添加了二次验证方式。\n\n名称:{device}\n时间:{at}\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}添加了二次验证方式,如非本人操作请修改密码。",
+        ),
+    ),
+    "factor_removed": Template(
+        params=("device", "at"),
+        en=Text(
+            subject="A second factor was removed",
+            body="A second factor was removed from your account.\n\nName: {device}\nTime: {at}\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="A second factor was removed from your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="二次验证方式已移除",
+            body="您的账号移除了二次验证方式。\n\n名称:{device}\n时间:{at}\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}移除了二次验证方式,如非本人操作请修改密码。",
+        ),
+    ),
+    "recovery_renewed": Template(
+        params=("at",),
+        en=Text(
+            subject="New recovery codes",
+            body="New recovery codes were made for your account at {at}; the old ones are of no use any more.\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="New recovery codes were made for your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="恢复码已重新生成",
+            body="您的账号于 {at} 重新生成了恢复码,旧恢复码已作废。\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}重新生成了恢复码,如非本人操作请修改密码。",
+        ),
+    ),
+    "identity_added": Template(
+        params=("identity", "at"),
+        en=Text(
+            subject="A new way to log in",
+            body="Your account can be logged in to by this too from now on.\n\nBy: {identity}\nTime: {at}\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="A new way to log in was added to your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="已添加登录方式",
+            body="您的账号添加了新的登录方式。\n\n登录方式:{identity}\n时间:{at}\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}添加了登录方式,如非本人操作请修改密码。",
+        ),
+    ),
+    "identity_removed": Template(
+        params=("identity", "at"),
+        en=Text(
+            subject="A way to log in was removed",
+            body="Your account is not logged in to by this any more.\n\nBy: {identity}\nTime: {at}\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="A way to log in was removed from your account at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="登录方式已移除",
+            body="您的账号移除了一种登录方式。\n\n登录方式:{identity}\n时间:{at}\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}移除了登录方式,如非本人操作请修改密码。",
+        ),
+    ),
+    "accounts_merged": Template(
+        params=("at",),
+        en=Text(
+            subject="Two accounts became one",
+            body="Two accounts were made one at {at}, and this address was of one of them.\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="Your account was made one with another at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="账号已合并",
+            body="两个账号已于 {at} 合并,此联系方式属于其中之一。\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号已于{at}与另一账号合并,如非本人操作请修改密码。",
+        ),
+    ),
+    "sessions_ended": Template(
+        params=("at",),
+        en=Text(
+            subject="All sessions were ended",
+            body="All sessions of your account were ended at {at}. Whoever was logged in has to log in again.\n\n"
+            "If it was not you, change your password and end the other sessions at once.\n",
+            sms="All sessions of your account were ended at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="已退出全部登录会话",
+            body="您的账号于 {at} 退出了全部登录会话,各设备需重新登录。\n\n如非本人操作,请立即修改密码并退出其他登录会话。\n",
+            sms="您的账号于{at}退出了全部会话,如非本人操作请修改密码。",
+        ),
+    ),
+    "factor_reset_asked": Template(
+        params=("due", "code"),
+        en=Text(
+            subject="Your second factors will be reset",
+            body="Our support was asked to reset the second factors of your account. It is done at {due}.\n\nIf it was not you, cancel it "
+            "by this code: {code}\nIf it was you, the same code confirms it, and you need not wait. Tell it to nobody.\n",
+            sms="Your second factors will be reset at {due}. Code to cancel or confirm: {code}. Tell it to nobody.",
+        ),
+        zh=Text(
+            subject="您的二次验证即将重置",
+            body="客服收到重置您账号二次验证的请求,将于 {due} 生效。\n\n如非本人操作,请用重置码取消:{code}\n"
+            "如为本人操作,可用同一重置码确认并立即生效。请勿告诉他人。\n",
+            sms="二次验证将于{due}重置,可凭{code}取消或确认,勿告他人。",
+        ),
+    ),
+    "factor_reset_cancelled": Template(
+        params=("at",),
+        en=Text(
+            subject="The reset of your second factors was cancelled",
+            body="The reset of the second factors of your account was cancelled at {at}. Nothing has changed.\n",
+            sms="The reset of your second factors was cancelled at {at}. Nothing has changed.",
+        ),
+        zh=Text(
+            subject="二次验证重置已取消",
+            body="您账号的二次验证重置已于 {at} 取消,未作任何更改。\n",
+            sms="您的二次验证重置已于{at}取消。",
+        ),
+    ),
+    "factor_reset_done": Template(
+        params=("at",),
+        en=Text(
+            subject="Your second factors were reset",
+            body="The second factors and recovery codes of your account were removed at {at}, and all sessions were ended. Log in and "
+            "add new ones.\n\nIf it was not you, change your password at once and call our support.\n",
+            sms="Your second factors were reset at {at}. If it was not you, change your password.",
+        ),
+        zh=Text(
+            subject="二次验证已重置",
+            body="您账号的二次验证方式与恢复码已于 {at} 移除,全部会话已退出,请登录后重新添加。\n\n"
+            "如非本人操作,请立即修改密码并联系客服。\n",
+            sms="您的二次验证已于{at}重置,如非本人操作请修改密码。",
         ),
     ),
 }

@@ -53,4 +53,18 @@ class CouponTerms(msgspec.Struct, frozen=True, kw_only=True, tag="coupon_terms")
     """Only for members to whom it was given, once for each time."""
 
 
-Fact = Offer | SaleTerms | CouponTerms | MemberRules | MemberPrices | MallItem
+class ShippingFee(msgspec.Struct, gc=False, frozen=True, kw_only=True):
+    """What a parcel costs, in minor units; nothing where the goods cost ``free_from`` or more (0: never)."""
+
+    fee: int
+    free_from: int = 0
+
+
+class ShippingTerms(msgspec.Struct, frozen=True, kw_only=True, tag="shipping_terms"):
+    """What delivery costs, by currency: the fact ``shop:shipping``. A currency that is not named: nothing."""
+
+    fees: dict[str, ShippingFee]
+    version: int = 0
+
+
+Fact = Offer | SaleTerms | CouponTerms | MemberRules | MemberPrices | MallItem | ShippingTerms

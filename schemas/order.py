@@ -81,6 +81,8 @@ class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order
     """The level that the buyer is priced by ("": the lowest), to which his membership agrees in the same turn; None: nobody's."""
     sealed_ship_to: bytes = b""
     """The address, checked and then sealed at the edge with the buyer's own key, instead of ``ship_to``."""
+    free_shipping: bool = False
+    """The buyer's membership has a free parcel left, as the edge saw; taken where delivery has a price, if the membership agrees."""
 
 
 class ReadOrder(msgspec.Struct, frozen=True, kw_only=True, tag="order.read"):
@@ -148,6 +150,11 @@ class OrderPlaced(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="orde
     """So many of an article the sale allowed one buyer when this was decided; 0: any number."""
     sealed_ship_to: bytes = b""
     """Where it goes, for whoever holds the buyer's key (``actors.storage.user_keys``); nobody, when that was destroyed."""
+    shipping: int = 0
+    """What delivery costs the buyer: part of ``total``, and of no line."""
+    shipping_saved: int = 0
+    """What delivery would have cost, had the membership not given a free parcel (``shipping_use``)."""
+    shipping_use: bytes = b""
 
 
 class OrderStarted(msgspec.Struct, frozen=True, kw_only=True, tag="order.started", omit_defaults=True):
@@ -215,6 +222,13 @@ class OrderPaid(msgspec.Struct, frozen=True, kw_only=True, tag="order.paid"):
     order_id: str
     payment_id: str
     at_ms: int
+
+
+class OrderRanked(msgspec.Struct, frozen=True, kw_only=True, tag="order.ranked"):
+    """How early a paid order is packed: the priority of the level on which its payment found its buyer. Not written for 0."""
+
+    order_id: str
+    priority: int
 
 
 class OrderUnfulfillable(msgspec.Struct, frozen=True, kw_only=True, tag="order.unfulfillable"):
@@ -342,6 +356,8 @@ class OrderView(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.
     reason: str = ""
     points: int = 0
     points_discount: int = 0
+    shipping: int = 0
+    shipping_saved: int = 0
 
 
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True, tag="order.payment_view"):

@@ -36,17 +36,26 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     # merchants: their own goods and orders, and nothing of others
     "merchant.goods": _row("merchant", "See the goods of one's own firm.", "查看本商家的商品。"),
     "merchant.orders": _row("merchant", "See the lines of orders that are of one's own firm.", "查看本商家的订单明细。"),
+    "merchant.payout": _row("merchant", "See and set where the money of one's own firm goes.", "查看并设置本商家的收款账户。"),
     # people
     "person.read": _row("support operator administrator", "See an account, its personal fields masked.", "查看账号(个人信息已遮蔽)。"),
     "person.unmask": _row("support administrator", "See personal fields in the clear, for a reason.", "说明理由后查看未遮蔽的个人信息。"),
     "person.disable": _row("operator administrator", "Close an account, or open it again.", "停用或恢复账号。"),
     "person.sessions": _row("support operator administrator", "End all sessions of an account.", "结束账号的全部登录会话。"),
+    "person.factors": _row("support administrator", "Reset the second factors of a customer, in a day.", "重置客户的二次验证。"),
+    "staff.factors": _row("administrator", "Reset the second factors of a staff account, in a day.", "重置员工账号的二次验证。"),
     # trade
-    "order.read": _row("support warehouse finance operator administrator", "See the orders of an account.", "查看账号的订单。"),
+    "order.read": _row(
+        "support warehouse finance operator administrator",
+        "See the orders of an account, and what is to be packed.",
+        "查看账号的订单及待发货订单。",
+    ),
     "order.cancel": _row("support operator administrator", "Cancel an unpaid order for its buyer.", "代买家取消未付款订单。"),
     "stock.read": _row("warehouse operator administrator", "See how much of an article there is.", "查看商品库存。"),
     "coupon.read": _row("marketing operator administrator", "See the coupons and how many are taken.", "查看优惠券及其领用情况。"),
     "ledger.read": _row("finance administrator", "See the entries of the ledger.", "查看账本分录。"),
+    "payout.read": _row("finance administrator", "See where a firm's money goes, masked.", "查看商家收款账户(已遮蔽)。"),
+    "payout.unmask": _row("finance administrator", "See where it goes in the clear, for a reason.", "说明理由后查看商家收款账户。"),
     # staff
     "role.read": _row("administrator", "See who has which role.", "查看人员角色。"),
     "role.grant": _row("administrator", "Give and take away roles.", "授予与收回角色。"),

@@ -100,6 +100,9 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "factor_wrong": _row(403, "The code is wrong.", "验证码错误。"),
     "factor_code_used": _row(403, "This code was used before. Wait for the next one.", "该验证码已使用,请等待下一个。"),
     "factor_locked": _row(429, "Too many wrong codes. Wait {retry_after_s} s, or use another method.", "验证码错误次数过多,请等待 {retry_after_s} 秒或改用其他方式。", 60),
+    "own_factors": _row(403, "Nobody resets their own second factors. Ask a colleague.", "不能重置本人的二次验证,请由同事操作。"),
+    "reset_unknown": _row(404, "No reset of second factors is waiting, or the code is none.", "没有待处理的二次验证重置,或重置码无效。"),
+    "reset_over": _row(409, "This reset was cancelled or is done.", "该重置已取消或已完成。"),
     "too_many_factors": _row(409, "There are at most {limit} of these. Remove one first.", "最多可设置 {limit} 个,请先移除一个。"),
     "passkey_known": _row(409, "This passkey is registered already.", "该通行密钥已注册。"),
     "passkey_refused": _row(403, "The passkey's answer does not fit the question.", "通行密钥的应答与请求不符。"),
@@ -164,6 +167,8 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "not_drawn": _row(403, "You were not drawn for this sale.", "您未被抽中。"),
     "purchase_limit": _row(409, "You may buy at most {limit} of this.", "每人限购 {limit} 件。"),
     # order
+    "payout_account_invalid": _row(422, "This account cannot be right: look at {reason}.", "收款账户信息有误,请检查 {reason}。"),
+    "merchant_not_found": _row(404, "There is no such merchant.", "商家不存在。"),
     "order_unknown": _row(404, "There is no such order.", "订单不存在。"),
     "order_state": _row(409, "An order that is {state} cannot do this.", "订单处于 {state} 状态,无法执行。"),
     "total_changed": _row(409, "The total is now {total}. Confirm it and send again.", "总价已变为 {total},请确认后重新提交。"),

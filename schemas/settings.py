@@ -83,6 +83,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Ours, RSA of 2048 bits: PEM or the bare base64 of Alipay's tool."""
     alipay_public_key: str = ""
     """Alipay's, from its console: not the public half of ours."""
+    alipay_app_cert: str = ""
+    """Certificate mode, in place of the public key: the app's certificate, Alipay's roots and Alipay's own, in PEM."""
+    alipay_root_cert: str = ""
+    alipay_cert: str = ""
     alipay_authorize_url: str = "https://openauth.alipay.com"
     alipay_gateway_url: str = "https://openapi.alipay.com/gateway.do"
     apple_client_id: str = ""
@@ -91,6 +95,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     apple_key_id: str = ""
     apple_private_key: str = ""
     """The ``.p8`` file's text."""
+    apple_app_id: str = ""
+    """The bundle id of our app, where it logs people in by itself; its id_tokens are for this audience."""
     apple_url: str = "https://appleid.apple.com"
 
     retain_export_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 7
@@ -107,7 +113,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origins: str = ""
     """Origins of the pages that may ask for passkeys, with commas between them. Empty: https of ``rp_id``; on localhost every port."""
     step_up_order_minor: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """A checkout of at least so many minor units asks for a second factor of the last ten minutes. 0: none does."""
+    """An order of at least so many minor units (a checkout or one of a flash sale) asks for a second factor of the last
+    ten minutes. 0: none does."""
 
     # the entity runtime
     shard_count: int = 256

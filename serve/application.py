@@ -32,6 +32,7 @@ from serve.ops.document import Documents
 from serve.permissions import check_declared
 from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
+from serve.request_log import RequestLog
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
 from serve.shop import (
@@ -48,13 +49,11 @@ from serve.shop import (
     third_party,
     tickets,
 )
-from serve.staff import lookups, merchant, people, roles, trail
+from serve.staff import factors as staff_factors
+from serve.staff import lookups, merchant, payouts, people, roles, trail
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
-
-SLOW_S: Final = 1.0
-"""Requests that take longer are logged; the others are counted."""
 
 SALES: Final = "/v1/flash-sales/"
 PRODUCTS: Final = "/v1/products/"
@@ -78,9 +77,11 @@ HANDLERS: Final = (
     *membership.HANDLERS,
     *roles.HANDLERS,
     *people.HANDLERS,
+    *staff_factors.HANDLERS,
     *trail.HANDLERS,
     *lookups.HANDLERS,
     *merchant.HANDLERS,
+    *payouts.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
@@ -109,6 +110,7 @@ class Application:
         self._in_flight_max = services.settings.in_flight_max
         self._ids = base32(int.from_bytes(services.random_bytes(8), "big") & ((1 << 60) - 1), 12).encode()
         self._count = 0
+        self._log = RequestLog(services.clock.monotonic_ms)
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- life -------------------------------------------------------------------------------------
@@ -368,16 +370,12 @@ class Application:
         self._note(request, reply, time.perf_counter() - started)
 
     def _note(self, request: Request, reply: Reply, seconds: float) -> None:
-        """Count an answer; a slow or failed one is logged."""
+        """Count an answer; of slow and failed ones there are lines in the log."""
         counters = self.services.counters
         counters.answered(request.route, reply.status, seconds)
         if reply.code:
             counters.refusals[reply.code] += 1
-        if seconds > SLOW_S or reply.status >= 500:
-            log.info(
-                "request", method=request.method, route=request.route, status=reply.status, code=reply.code,
-                ms=round(seconds * 1000, 1), request_id=request.id.decode(),
-            )  # fmt: skip
+        self._log.note(request, reply, seconds)
 
 
 async def _ready(reply: Reply) -> Reply:

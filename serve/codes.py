@@ -6,6 +6,7 @@ of it. So a repeat of a request finds the same code again without its being writ
 
 import asyncio
 import hmac
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -134,6 +135,13 @@ class Codes:
             return
         message_id = id_of("msg", self._desk.new_id())
         self._begin(self._notified(channel, to, _message(channel, template, message_id, to, language, params)))
+
+    def in_background(self, template: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do what leads to a notice without anybody waiting for it; not at all when too much is under way."""
+        if len(self._under_way) >= UNDER_WAY_MAX:
+            self._note("notice", template, NotSent(reason="overloaded", again=False, detail="too many under way"))
+            return
+        self._begin(work())
 
     async def close(self) -> None:
         """Give up what is under way, and close connections."""

@@ -17,6 +17,7 @@ from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory
 from actors.runtime.logs import configure_logs
 from actors.runtime.metrics import HostMetrics
+from actors.runtime.priority import take_short_turns
 from actors.runtime.ray_transport import RayTransport
 from actors.runtime.socket_transport import SocketTransport
 from actors.storage.board import PostgresBoard
@@ -31,6 +32,7 @@ from schemas.settings import Settings
 from serve.application import Application, build
 from serve.listener import DirectListener
 from serve.listening_socket import shared_socket
+from serve.login_tries import LoginTries
 from serve.senders import email_of, sms_of
 from serve.services import Services
 
@@ -71,6 +73,7 @@ class _Storefront:
             self._listener = DirectListener(self._app, shared)
             await self._listener.start()
         tune_garbage_collection()
+        take_short_turns()
         self._syncing = asyncio.ensure_future(self._keep_time())
         return self._app
 
@@ -105,6 +108,7 @@ class _Storefront:
             redis=self._redis,
             sms=sms_of(settings, self._clock),
             email=email_of(settings, self._clock),
+            login_tries=LoginTries.shared(short_directory(settings) / "login-tries", cluster.token_key[:64]),
             host_metrics=HostMetrics(directory, transport, Follower(settings.database_url).lag, partial(journal_metrics, self._pool)).text,
         )
 

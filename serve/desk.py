@@ -10,12 +10,15 @@ from actors.storage.catalogue import Catalogue
 from actors.storage.desk_reads import DeskReads
 from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
+from actors.storage.factor_resets import FactorResets
 from actors.storage.identities import Identities
 from actors.storage.members import Members
+from actors.storage.notices import Notices
 from actors.storage.oauth_flows import OAuthFlows
 from actors.storage.orders import Orders
 from actors.storage.outgoing_messages import OutgoingMessages
 from actors.storage.passkeys import Passkeys
+from actors.storage.payouts import Payouts
 from actors.storage.privacy import Privacy
 from actors.storage.staff import Staff
 from actors.storage.staff_actions import StaffActions
@@ -65,7 +68,7 @@ class Desk:
         self.facts = CatalogueFacts(services.facts, clock)
         self.sold_out = SoldOut(services.client, clock, self.new_id)
         self.passwords = Passwords(services.settings.login_threads)
-        self.login_guard = LoginGuard(clock.monotonic_ms, services.settings.login_threads)
+        self.login_guard = LoginGuard(clock.now_ms, services.settings.login_threads, services.login_tries)
         self.cart_changed: Callable[[str], None] = lambda holder: None
         self.sealer = services.sealer
         self.identities = Identities(services.pool, services.sealer)
@@ -77,12 +80,15 @@ class Desk:
         self.members = Members(services.pool)
         self.catalogue = Catalogue(services.pool)
         self.outgoing = OutgoingMessages(services.pool)
+        self.notices = Notices(services.pool)
+        self.factor_resets = FactorResets(services.pool)
         self.codes = Codes(self)
         limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
         self.spool = Spool(self.settings.events_spool_path, limits)
         self.event_people = EventPeople(services.pool, Pseudonyms(services.client.sharding.derived_key("events")))
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
+        self.payouts = Payouts(services.pool, services.sealer, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)

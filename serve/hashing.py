@@ -17,14 +17,13 @@ import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from actors.runtime.priority import give_way
+
 MEMORY_KIB: Final = 19 * 1024
 ROUNDS: Final = 2
 """OWASP's second choice for argon2id: some 30 ms of a core."""
 
 HASHER: Final = PasswordHasher(time_cost=ROUNDS, memory_cost=MEMORY_KIB, parallelism=1)
-
-NICENESS: Final = 19
-"""Where there is no policy for work that is done when nobody else has any."""
 
 SCORE_MIN: Final = 2
 JUDGED_MAX: Final = 72
@@ -81,24 +80,20 @@ def _is_strong(password: str, email: str) -> bool:
     return bool(zxcvbn(password[:JUDGED_MAX], user_inputs=[email, *parts])["score"] >= SCORE_MIN)
 
 
-def _give_way() -> None:
-    """Run on half of the cores, and there when nobody else wants to.
+def _stay_on_half() -> None:
+    """Run on half of the cores: one that a hash never takes is where everybody else wakes at once.
 
-    The half is what counts: a core that a hash never takes is where everybody else wakes at once. The same cores for
-    every replica of a machine, so that their processes together take no more. The idle policy, because a niceness is
-    no help where the replicas themselves are nice (Ray's workers are).
+    The same cores for every replica of a machine, so that their processes together take no more.
     """
     if sys.platform == "linux":
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[len(cores) // 2 :])
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.nice(NICENESS)
 
 
 def main() -> None:
     """Work until the parent is gone."""
-    _give_way()
+    give_way()
+    _stay_on_half()
     decoder, encoder, writing = msgspec.json.Decoder(Work), msgspec.json.Encoder(), threading.Lock()
     parent = socket.socket(fileno=os.dup(sys.stdin.fileno()))
 

@@ -22,7 +22,7 @@ from serve.hot.lane import Hot, HotCycle, takes
 
 log = structlog.get_logger("stampede.listener")
 
-ACCEPT_MAX: Final = 32
+ACCEPT_MAX: Final = 8
 """Connections that one turn of the loop accepts: the node's other replicas wait at the same socket."""
 
 READ_BYTES: Final = 65_536

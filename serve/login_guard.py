@@ -15,6 +15,7 @@ from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 from typing import Final
 
+from serve.login_tries import LoginTries
 from serve.requests import Refusal
 
 PATHS: Final = frozenset({"/v1/sessions", "/v1/users", "/v1/passwords/reset"})
@@ -33,9 +34,6 @@ FORGIVEN_MS: Final = 3_600_000.0
 
 TRIES_MAX: Final = 100
 """More are not held against an address."""
-
-NETWORKS_MAX: Final = 200_000
-"""Addresses remembered; past it those whose tries are forgiven go first, and if that is not enough, all."""
 
 
 class Place:
@@ -79,14 +77,17 @@ class Place:
 
 
 class LoginGuard:
-    """The line of one replica. It is kept in memory: another replica counts for itself."""
+    """The line of one replica; what is held against whom, all replicas of a node remember together.
 
-    def __init__(self, now_ms: Callable[[], float], threads: int) -> None:
+    now_ms: UTC, in milliseconds.
+    """
+
+    def __init__(self, now_ms: Callable[[], float], threads: int, tries: LoginTries) -> None:
         self._now_ms = now_ms
         self._free = threads * TURNS_PER_THREAD
+        self._tries = tries
         self._line: list[Place] = []
         self._arrived = 0
-        self._forgiven_at: dict[str, float] = {}
 
     def enter(self, address: str) -> Place:
         """A place, to be used as a context at once. Refusal ``busy`` when the line is full of those who tried less.
@@ -117,8 +118,8 @@ class LoginGuard:
 
     def forgive(self, network: str) -> None:
         """What came from there was right."""
-        if network in self._forgiven_at:
-            self._forgiven_at[network] -= FORGIVEN_MS
+        if network:
+            self._tries.forgive(network, FORGIVEN_MS)
 
     def _pass_on(self) -> None:
         """The next in the line has the turn that became free."""
@@ -132,16 +133,9 @@ class LoginGuard:
         if not network:
             return 0.0
         now = self._now_ms()
-        before_ms = max(0.0, self._forgiven_at.get(network, 0.0) - now)
-        if network not in self._forgiven_at and len(self._forgiven_at) >= NETWORKS_MAX:
-            self._forget(now)
-        self._forgiven_at[network] = now + min(before_ms + FORGIVEN_MS, TRIES_MAX * FORGIVEN_MS)
+        before_ms = max(0.0, self._tries.forgiven_at(network) - now)
+        self._tries.set(network, now + min(before_ms + FORGIVEN_MS, TRIES_MAX * FORGIVEN_MS))
         return before_ms
-
-    def _forget(self, now: float) -> None:
-        self._forgiven_at = {network: at for network, at in self._forgiven_at.items() if at > now}
-        if len(self._forgiven_at) >= NETWORKS_MAX:
-            self._forgiven_at = {}
 
 
 def _busy() -> Refusal:

@@ -1,4 +1,5 @@
-"""What one replica does for people's privacy in the background: copies that wait, and who is due to be forgotten."""
+"""What one replica does for people in the background: copies that wait, merges left half done, resets of factors,
+and who is due to be forgotten."""
 
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ from actors.storage.connect import LOST
 from actors.storage.personal_data import PersonalData
 from serve.answers import timestamp
 from serve.desk import Desk
+from serve.factor_resets import carry_out
+from serve.merging import follow_merges
 from serve.privacy_copy import copy_of
 from serve.requests import Refusal
 from serve.second_factor import remove_factors
@@ -37,8 +40,11 @@ class PrivacyWork:
             await self._desk.clock.sleep(LOOK_S)
             try:
                 await self.copy_one()
+                await follow_merges(self._desk)
                 if looks % ERASE_EVERY == 0:
                     await self.forget()
+                while await carry_out(self._desk) is not None:
+                    pass
             except (StorageUnknown, *LOST) as error:
                 log.info("privacy_work_waits", reason=type(error).__name__)
             except Exception:

@@ -38,7 +38,7 @@ class ClientGone(Exception):
 class Request:
     """The parts of a request that every endpoint needs."""
 
-    __slots__ = ("cookies", "headers", "id", "method", "path", "route", "scope")
+    __slots__ = ("_address", "cookies", "headers", "id", "method", "path", "route", "scope")
 
     def __init__(self, scope: Scope, fresh_id: bytes) -> None:
         self.scope = scope
@@ -49,6 +49,7 @@ class Request:
         self.id = given if given is not None and _REQUEST_ID.match(given) else fresh_id
         self.route = "unknown"
         self.cookies: tuple[bytes, ...] = ()
+        self._address: str | None = None
 
     @property
     def language(self) -> str:
@@ -64,6 +65,11 @@ class Request:
 
     def address(self, hops: int) -> str:
         """Where the request came from: the peer, or what the outermost of ``hops`` trusted proxies saw. Empty for this machine itself."""
+        if self._address is None:
+            self._address = self._find_address(hops)
+        return self._address
+
+    def _find_address(self, hops: int) -> str:
         client = self.scope.get("client")
         peer: str = client[0] if client else ""
         if hops:
@@ -73,7 +79,7 @@ class Request:
         return "" if _is_here(peer) else peer[:64]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _is_here(peer: str) -> bool:
     """True for an address of this machine's loopback, and for none at all."""
     try:

@@ -18,6 +18,7 @@ from actors.storage.probe import Probe
 from actors.storage.sealing import Sealer
 from schemas.settings import Settings
 from serve.counters import HttpCounters
+from serve.login_tries import LoginTries
 
 
 async def _none() -> str:
@@ -32,6 +33,7 @@ class Services:
     sealer: what personal fields are sealed with. logins: the third parties that say who somebody is.
 
     facts: prices, sales, coupons. directory: which shards have an owner, for readiness.
+    login_tries: what all replicas of a node hold against networks that logins come from.
     host_metrics: further lines for ``/metrics``. sms, email: who carries messages; without them the development outbox,
     where that stands.
     """
@@ -51,6 +53,7 @@ class Services:
     redis: Any = None
     sms: SmsSender | None = None
     email: EmailSender | None = None
+    login_tries: LoginTries = field(default_factory=LoginTries.alone)
     counters: HttpCounters = field(default_factory=HttpCounters)
     rng: random.Random = field(default_factory=lambda: random.Random(os.urandom(16)))
     random_bytes: Callable[[int], bytes] = os.urandom

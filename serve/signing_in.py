@@ -87,8 +87,9 @@ async def session_opened(
     login = Login(session_id=session_id, refresh_hash=tokens.refresh_hash(first), device=device)
     before = await desk.told("sessions", account.user_id, ListSessions())
     granted = await desk.told("sessions", account.user_id, login, command_id=command_id, digest=digest)
-    if before.sessions and not any(view.device == device or view.session_id == session_id for view in before.sessions):
-        await tell_owner(request, account.user_id, "new_device", device=device or "?")
+    others = [view.device for view in before.sessions if view.session_id != session_id]
+    if others and device not in others:
+        tell_owner(request, account.user_id, "new_device", session_id, device=device or "?")
     if guest_token is not None:
         await merge_guest(desk, account.user_id, guest_key(guest_token))
     if visitor_id:

@@ -21,9 +21,14 @@ async def require_step_up(request: ShopRequest, within_s: int = WITHIN_S) -> Acc
     """The token of whoever asks. Refusal ``step_up_required`` with the methods there are, unless one was used so shortly ago."""
     token = request.customer()
     if not is_stepped_up(request.desk, token, within_s):
-        view = await factors_of(request.desk, token.user_id)
-        raise Refusal("step_up_required", {"methods": list(await step_up_methods(request.desk, token.user_id, view))})
+        raise await step_up_refusal(request.desk, token.user_id)
     return token
+
+
+async def step_up_refusal(desk: Desk, user_id: str) -> Refusal:
+    """The refusal ``step_up_required``, with the methods that this user has."""
+    view = await factors_of(desk, user_id)
+    return Refusal("step_up_required", {"methods": list(await step_up_methods(desk, user_id, view))})
 
 
 def is_stepped_up(desk: Desk, token: AccessToken, within_s: int = WITHIN_S) -> bool:

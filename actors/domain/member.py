@@ -1,13 +1,13 @@
 """Members: growth, level, points, benefits. Pure rules; see README.md in this folder.
 
 This file holds the changes of the state, and which rule answers which command; the rules stand in
-``member_growth``, ``member_points`` and ``member_benefits``.
+``member_growth``, ``member_points``, ``member_benefits`` and ``member_merge``.
 """
 
 import zlib
 from typing import Any, ClassVar, Final, assert_never
 
-from actors.domain import member_benefits, member_growth, member_points
+from actors.domain import member_benefits, member_growth, member_merge, member_points
 from actors.domain.dates import day_of
 from actors.domain.entity import Accepted, Answered, Context, Outcome, Wake
 from actors.domain.finished import remember
@@ -42,6 +42,8 @@ MemberCommand = (
     | said.SetBirthday
     | said.TakeFreeShipping
     | said.ReturnFreeShipping
+    | said.HandOver
+    | said.TakeOver
     | said.ReadMember
     | said.ConfirmHold
     | Answered
@@ -62,6 +64,9 @@ MemberEvent = (
     | said.BirthdayKept
     | said.ShippingTaken
     | said.ShippingReturned
+    | said.MemberHandedOver
+    | said.MemberTookOver
+    | said.MemberMoved
 )
 
 RULES: Final = ("member:rules",)
@@ -78,16 +83,18 @@ class MemberKind:
     reads: ClassVar[tuple[type, ...]] = (said.ReadMember,)
     commands: ClassVar[tuple[type, ...]] = (
         said.Earn, said.TakeBack, said.SignIn, said.ReviewGrowth, said.HoldPoints, said.CommitPoints, said.ReleasePoints,
-        said.ReinstatePoints, said.SpendInMall, said.SetBirthday, said.TakeFreeShipping, said.ReturnFreeShipping, said.ReadMember,
-        said.ConfirmHold,
+        said.ReinstatePoints, said.SpendInMall, said.SetBirthday, said.TakeFreeShipping, said.ReturnFreeShipping, said.HandOver,
+        said.TakeOver, said.ReadMember, said.ConfirmHold,
     )  # fmt: skip
     ending: ClassVar[tuple[type, ...]] = (
-        said.Earn, said.TakeBack, said.CommitPoints, said.ReleasePoints, said.ReinstatePoints, said.ReturnFreeShipping, said.ConfirmHold,
+        said.Earn, said.TakeBack, said.CommitPoints, said.ReleasePoints, said.ReinstatePoints, said.ReturnFreeShipping, said.HandOver,
+        said.TakeOver, said.ConfirmHold,
     )  # fmt: skip
     events: ClassVar[tuple[type, ...]] = (
         said.MemberEarned, said.MemberTakenBack, said.MemberSignedIn, said.MemberLevelSet, said.PointsHeld, said.PointsCommitted,
         said.PointsReleased, said.PointsReinstated, said.PointsExpired, said.PointsAsked, said.PointsKept, said.MallStarted,
         said.MallRedeemed, said.BirthdaySet, said.BirthdayKept, said.ShippingTaken, said.ShippingReturned,
+        said.MemberHandedOver, said.MemberTookOver, said.MemberMoved,
     )  # fmt: skip
     replies: ClassVar[tuple[type, ...]] = (
         said.MemberDone, said.PointsDone, said.SignedIn, said.Redeemed, said.BirthdayView, said.MemberView, HoldAlive,
@@ -107,17 +114,19 @@ class MemberKind:
         match command:
             case said.SpendInMall():
                 return (*RULES, "mall:" + command.item_id)
-            case said.HoldPoints() | said.CommitPoints() | said.ReleasePoints() | said.ConfirmHold() | Answered():
+            case said.HoldPoints() | said.CommitPoints() | said.ReleasePoints() | said.HandOver() | said.ConfirmHold() | Answered():
                 return ()
             case _:
                 return RULES
 
     def wake_at(self, state: MemberState) -> int | None:
-        """The earliest of: a batch that has expired, a hold to ask about, the review of the level, the birthday."""
+        """The earliest of: something to move on, a batch that has expired, a hold to ask about, the review of the level, the birthday."""
         late_ms = zlib.crc32(state.user_id.encode()) % SPREAD_MS
         due = [at_ms + late_ms for at_ms in (state.review_ms, min(state.batches, default=0)) if at_ms]
         if state.birthday_ms:
             due.append(state.birthday_ms)
+        if member_merge.is_waiting(state):
+            due.append(state.moved_ms)
         due.extend(held.ask_ms for name, held in state.holds.items() if held.ask_ms and name not in state.redeeming)
         return min(due, default=None)
 
@@ -147,6 +156,10 @@ class MemberKind:
                 return member_benefits.take_shipping(state, command, context)
             case said.ReturnFreeShipping():
                 return member_benefits.return_shipping(state, command, context)
+            case said.HandOver():
+                return member_merge.hand_over(state, command, context)
+            case said.TakeOver():
+                return member_merge.take_over(state, command, context)
             case said.ReadMember():
                 rules = rules_of(context)
                 return Accepted(reply=view(state, context.at_ms, rules.terms.utc_offset_min if rules else 0))
@@ -181,6 +194,12 @@ class MemberKind:
             case said.ShippingReturned():
                 state.shipping.pop(event.use_id, None)
                 remember(state, event.use_id, RETURNED, event.at_ms)
+            case said.MemberHandedOver():
+                _apply_handed_over(state, event)
+            case said.MemberTookOver():
+                _apply_took_over(state, event)
+            case said.MemberMoved():
+                state.moving, state.moved_ms = 0, event.at_ms
             case said.PointsAsked():
                 for hold_id in event.hold_ids:
                     held = state.holds[hold_id]
@@ -195,6 +214,8 @@ def _answered(state: MemberState, command: Answered, context: Context) -> Outcom
     match command.step.split(":", 1)[0]:
         case "ask":
             return member_points.answered(state, command, context)
+        case "move":
+            return member_merge.moved(state, command, context)
         case "mall":
             return member_benefits.mall_answered(state, command, context)
         case _:
@@ -202,7 +223,10 @@ def _answered(state: MemberState, command: Answered, context: Context) -> Outcom
 
 
 def _wake(state: MemberState, context: Context) -> Outcome:
-    """One thing that is due (the reminder fires again while more is): expiry, the birthday, the review, the question about holds."""
+    """One thing that is due (the reminder fires again while more is): a transfer, expiry, birthday, review, the question about holds."""
+    moving = member_merge.move_on(state, context)
+    if moving is not None:
+        return moving
     due = (
         member_points.expire(state, context) or member_benefits.keep_birthday(state, context) or member_growth.review_level(state, context)
     )
@@ -235,6 +259,7 @@ def _apply_earned(state: MemberState, event: said.MemberEarned) -> None:
             points=event.points,
             expires_ms=event.expires_ms,
             refunds=known.refunds if known else {},
+            priority=event.priority,
         )
         if len(state.orders) > ORDERS_MAX:
             del state.orders[next(iter(state.orders))]
@@ -255,9 +280,48 @@ def _apply_taken_back(state: MemberState, event: said.MemberTakenBack) -> None:
         state.growth[order.day] -= event.growth
         if not state.growth[order.day]:
             del state.growth[order.day]
+    elif event.growth and state.moved_to:
+        state.growth_owed[order.day] = state.growth_owed.get(order.day, 0) + event.growth
     take(state, event.parts)
     state.taken_back += event.points
     state.debt += event.points - sum(points for _, points in event.parts)
+
+
+def _apply_handed_over(state: MemberState, event: said.MemberHandedOver) -> None:
+    """Everything that moves is gone; what is held, and what is known of orders, stays until it is settled."""
+    estate = event.estate
+    take(state, estate.parts)
+    state.debt -= estate.debt
+    state.moved += sum(points for _, points in estate.parts) - estate.debt
+    state.growth, state.growth_owed, state.gifts = {}, {}, {}
+    state.birthday_ms = 0
+    state.moved_to, state.moving, state.transfers = event.to_user_id, event.number, event.number
+    state.moved_ms = event.at_ms
+
+
+def _apply_took_over(state: MemberState, event: said.MemberTookOver) -> None:
+    estate = event.estate
+    points = sum(points for _, points in estate.parts)
+    state.merged[event.from_user_id] = event.number
+    state.moved -= points - estate.debt
+    state.debt -= event.debt_paid
+    for expires_ms, part in member_points.after(estate.parts, event.debt_paid):
+        put(state, expires_ms, part)
+    take(state, event.taken)
+    state.debt += estate.debt - sum(points for _, points in event.taken)
+    for day, growth in estate.growth:
+        state.growth[day] = state.growth.get(day, 0) + growth
+    for day, growth in estate.growth_owed:
+        left = state.growth.get(day, 0) - growth
+        if left > 0:
+            state.growth[day] = left
+        else:
+            state.growth.pop(day, None)
+    _give(state, estate.gifts)
+    if estate.birthday and not state.birthday_month:
+        month, day, next_ms, year, change_ms = estate.birthday
+        state.birthday_month, state.birthday_day, state.birthday_ms = month, day, next_ms
+        state.birthday_year, state.birthday_change_ms = max(year, state.birthday_year), change_ms
 
 
 def _apply_points(state: MemberState, event: PointsEvent) -> None:

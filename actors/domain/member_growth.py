@@ -2,9 +2,11 @@
 
 from typing import Final
 
+import msgspec
+
 from actors.domain.dates import date_of, day_of, day_on, first_day_of_month, month_of, start_of, year_later
 from actors.domain.entity import Accepted, Context, Outcome, Refused
-from actors.domain.member_state import POINTS_MAX, YEAR_DAYS, Earned, MemberState, growth_between, growth_of, level_of, rules_of
+from actors.domain.member_state import POINTS_MAX, YEAR_DAYS, Earned, MemberState, growth_between, growth_of, level_of, rank_of, rules_of
 from schemas.member import (
     Earn,
     MemberDone,
@@ -35,16 +37,19 @@ def earn(state: MemberState, command: Earn, context: Context) -> Outcome:
     known = state.orders.get(command.order_id)
     rules = rules_of(context)
     rate = rules.terms.rates.get(command.currency) if rules else None
-    done = MemberDone(ref=command.order_id)
+    level = level_of(rules, state.level_id) if rules else None
+    paid_before = known is not None and known.paid
+    priority = known.priority if known is not None and paid_before else level.priority if level else 0
+    done = MemberDone(ref=command.order_id, priority=priority)
     if not 0 <= command.amount <= MINOR_UNITS_MAX:
         return Refused(code="invalid_request", params={"reason": "amount is out of range"})
-    if (known is not None and known.paid) or rules is None or rate is None or not command.amount:
+    if paid_before or rules is None or level is None or rate is None or not command.amount:
         return Accepted(reply=done)
     amount = max(0, command.amount - (known.refunded if known else 0))
-    level = level_of(rules, state.level_id)
     points = portion(portion(amount, rate.points_per_100, 100), level.points_percent, 100)
     growth = portion(amount, rate.growth_per_100, 100)
     earned = _earned(state, rules, "order", command.order_id, growth, points, context, amount=amount)
+    earned = msgspec.structs.replace(earned, priority=priority)
     return Accepted(events=(earned, *_raised(state, rules, growth, context)), reply=done)
 
 
@@ -137,9 +142,9 @@ def _raised(state: MemberState, rules: MemberRules, growth: int, context: Contex
     """A level is reached at once."""
     day = day_of(context.at_ms, rules.terms.utc_offset_min)
     reached = _reached(rules, growth_of(state, day) + growth)
-    if _rank(rules, reached) <= _rank(rules, level_of(rules, state.level_id)):
+    if rank_of(rules, reached) <= rank_of(rules, level_of(rules, state.level_id)):
         return ()
-    return (_level_set(rules, reached, "growth", day, context),)
+    return (level_set(rules, reached, "growth", day, context),)
 
 
 def _sunk(state: MemberState, order: Earned, growth: int, context: Context) -> tuple[MemberLevelSet, ...]:
@@ -150,9 +155,9 @@ def _sunk(state: MemberState, order: Earned, growth: int, context: Context) -> t
     day, level = day_of(context.at_ms, rules.terms.utc_offset_min), level_of(rules, state.level_id)
     counted = growth if order.day > day - YEAR_DAYS else 0
     reached = _reached(rules, growth_of(state, day) - counted)
-    if _rank(rules, reached) >= _rank(rules, level):
+    if rank_of(rules, reached) >= rank_of(rules, level):
         return ()
-    return (_level_set(rules, reached, "refund", day, context),)
+    return (level_set(rules, reached, "refund", day, context),)
 
 
 def review_level(state: MemberState, context: Context) -> MemberLevelSet | None:
@@ -164,13 +169,13 @@ def review_level(state: MemberState, context: Context) -> MemberLevelSet | None:
     day = day_of(state.review_ms, rules.terms.utc_offset_min)
     year, month, of_month = date_of(day)
     if growth_between(state, day_on(year - 1, month, of_month), day - 1) >= level.growth_min:
-        return _level_set(rules, level, "kept", day, context)
-    lower = rules.levels[max(0, _rank(rules, level) - LOWERED_BY)]
-    return _level_set(rules, lower, "lowered", day, context)
+        return level_set(rules, level, "kept", day, context)
+    lower = rules.levels[max(0, rank_of(rules, level) - LOWERED_BY)]
+    return level_set(rules, lower, "lowered", day, context)
 
 
-def _level_set(rules: MemberRules, level: LevelTerms, reason: str, day: int, context: Context) -> MemberLevelSet:
-    """The next review is a year after ``day``. The lowest level cannot be lost."""
+def level_set(rules: MemberRules, level: LevelTerms, reason: str, day: int, context: Context) -> MemberLevelSet:
+    """A level begins, or is kept. The next review is a year after ``day``. The lowest level cannot be lost."""
     lowest = level.level_id == rules.levels[0].level_id
     return MemberLevelSet(
         level_id=level.level_id,
@@ -187,5 +192,8 @@ def _reached(rules: MemberRules, growth: int) -> LevelTerms:
     return [level for level in rules.levels if level.growth_min <= growth or level is rules.levels[0]][-1]
 
 
-def _rank(rules: MemberRules, level: LevelTerms) -> int:
-    return next(rank for rank, other in enumerate(rules.levels) if other.level_id == level.level_id)
+def reached_with(state: MemberState, rules: MemberRules, more: tuple[tuple[int, int], ...], context: Context) -> tuple[LevelTerms, int]:
+    """The level that the growth of the year reaches with so much more, by day; and today."""
+    today = day_of(context.at_ms, rules.terms.utc_offset_min)
+    counted = sum(growth for day, growth in more if today - YEAR_DAYS < day <= today)
+    return _reached(rules, growth_of(state, today) + counted), today

@@ -26,6 +26,7 @@ from schemas.member import (
     PointsReleased,
     ReinstatePoints,
     ReleasePoints,
+    ShippingTaken,
 )
 from schemas.order import ConfirmHold, HoldAlive
 
@@ -40,7 +41,7 @@ RETURNED_MONTHS: Final = 3
 
 
 def hold(state: MemberState, command: HoldPoints, context: Context) -> Outcome:
-    """Guards, in this order: the hold is known, was released, the level, the form, the gifts, the points."""
+    """Guards, in this order: the hold is known, was released, the level, the form, the free parcel, the gifts, the points."""
     done = PointsDone(hold_id=command.hold_id)
     outcome = outcome_of(state, command.hold_id)
     if command.hold_id in state.holds or outcome == COMMITTED:
@@ -51,8 +52,11 @@ def hold(state: MemberState, command: HoldPoints, context: Context) -> Outcome:
         return Refused(code="member_level_changed")
     if not 0 <= command.points <= POINTS_MAX or len(set(command.gifts)) < len(command.gifts):
         return Refused(code="invalid_request", params={"reason": "points are out of range"})
+    parcel = _parcel(state, command, context)
+    if isinstance(parcel, Refused):
+        return parcel
     if not command.points and not command.gifts:
-        return Accepted(reply=done)
+        return Accepted(events=parcel, reply=done)
     for coupon_id in command.gifts:
         if state.gifts.get(coupon_id, 0) <= context.at_ms:
             return Refused(code="coupon_not_yours", params={"coupon_id": coupon_id})
@@ -68,7 +72,19 @@ def hold(state: MemberState, command: HoldPoints, context: Context) -> Outcome:
         parts=parts,
         gifts=tuple((coupon_id, state.gifts[coupon_id]) for coupon_id in command.gifts),
     )
-    return Accepted(events=(event,), reply=done)
+    return Accepted(events=(*parcel, event), reply=done)
+
+
+def _parcel(state: MemberState, command: HoldPoints, context: Context) -> tuple[ShippingTaken, ...] | Refused:
+    """The free parcel that an order takes. The order read the rules and says what they allow: they are no fact of this turn."""
+    use_id = command.shipping_use
+    if not use_id or use_id in state.shipping:
+        return ()
+    if outcome_of(state, use_id):
+        return Refused(code="hold_released")
+    if sum(month == command.shipping_month for month in state.shipping.values()) >= command.shipping_limit:
+        return Refused(code="free_shipping_used", params={"limit": command.shipping_limit})
+    return (ShippingTaken(use_id=use_id, order_id=command.order_id, month=command.shipping_month, at_ms=context.at_ms),)
 
 
 def commit(state: MemberState, command: CommitPoints, context: Context) -> Outcome:
@@ -99,11 +115,12 @@ def released(state: MemberState, hold_id: bytes, reason: str, context: Context) 
         return PointsReleased(hold_id=hold_id, points=0, reason=reason, at_ms=context.at_ms)
     paid = min(state.debt, held.points)
     return PointsReleased(
-        hold_id=hold_id, points=held.points, reason=reason, at_ms=context.at_ms, debt_paid=paid, parts=_after(held.parts, paid)
+        hold_id=hold_id, points=held.points, reason=reason, at_ms=context.at_ms, debt_paid=paid, parts=after(held.parts, paid)
     )
 
 
-def _after(parts: Parts, paid: int) -> Parts:
+def after(parts: Parts, paid: int) -> Parts:
+    """What is left of points when a debt took so many of them: of those that expire first."""
     left = []
     for expires_ms, points in sorted(parts):
         taken = min(paid, points)

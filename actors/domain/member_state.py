@@ -40,6 +40,7 @@ class Earned(msgspec.Struct, kw_only=True, array_like=True):
     growth_back: int = 0
     points_back: int = 0
     refunds: dict[str, int] = {}
+    priority: int = 0
 
 
 class PointsHold(msgspec.Struct, kw_only=True, array_like=True):
@@ -67,6 +68,9 @@ class Redeeming(msgspec.Struct, kw_only=True, array_like=True):
 class MemberState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """``batches``: points by the moment at which they expire. ``growth``: by day. The counters are the accounts of the double entry.
 
+    ``moved``: points that went to the account that this one was merged into, less those that came. ``moved_to``: that account;
+    ``moving``: the transfer that is under way (0: none), ``transfers``: how many there were; ``merged``: of accounts that were merged into
+    this one, the last transfer that came. ``growth_owed``: growth that refunds took back when it had moved.
     Debt and available points are never there at once. ``done``: what became of holds and uses (``actors.domain.finished``).
     """
 
@@ -100,6 +104,13 @@ class MemberState(msgspec.Struct, kw_only=True, omit_defaults=True):
     birthday_year: int = 0
     birthday_sealed: bytes = b""
     shipping: dict[bytes, int] = {}
+    moved: int = 0
+    moved_to: str = ""
+    moved_ms: int = 0
+    moving: int = 0
+    transfers: int = 0
+    growth_owed: dict[int, int] = {}
+    merged: dict[str, int] = {}
     done: dict[bytes, int] = {}
     done_before: dict[bytes, int] = {}
     done_since_ms: int = 0
@@ -114,6 +125,11 @@ def rules_of(context: Context) -> MemberRules | None:
 def level_of(rules: MemberRules, level_id: str) -> LevelTerms:
     """The level of this name; the lowest for one that is gone."""
     return next((level for level in rules.levels if level.level_id == level_id), rules.levels[0])
+
+
+def rank_of(rules: MemberRules, level: LevelTerms) -> int:
+    """How high a level stands: the lowest is 0."""
+    return next(rank for rank, other in enumerate(rules.levels) if other.level_id == level.level_id)
 
 
 def growth_between(state: MemberState, first: int, last: int) -> int:
@@ -208,7 +224,7 @@ def imbalance(state: MemberState) -> list[str]:
     wrong = []
     if min(state.issued, state.available, state.held, state.spent, state.expired, state.taken_back, state.debt) < 0:
         wrong.append(f"{state.user_id}: an account of points is negative")
-    if state.issued != state.available + state.held + state.spent + state.expired + state.taken_back - state.debt:
+    if state.issued != state.available + state.held + state.spent + state.expired + state.taken_back + state.moved - state.debt:
         wrong.append(f"{state.user_id}: points appeared or vanished")
     if state.debt and state.available:
         wrong.append(f"{state.user_id}: points are there beside a debt")

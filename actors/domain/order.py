@@ -32,6 +32,7 @@ from schemas.order import (
     OrderConfirmed,
     OrderPaid,
     OrderPlaced,
+    OrderRanked,
     OrderRefused,
     OrdersForgotten,
     OrderStarted,
@@ -81,6 +82,7 @@ OrderEvent = (
     | OrderClosing
     | OrderCancelled
     | OrderPaid
+    | OrderRanked
     | OrderUnfulfillable
     | OrdersForgotten
     | PaymentEvent
@@ -101,7 +103,7 @@ class OrderKind:
     ending: ClassVar[tuple[type, ...]] = (PayOrder, CancelOrder, PaymentNotice, ConfirmHold)
     events: ClassVar[tuple[type, ...]] = (
         OrderPlaced, OrderStarted, OrderStepTaken, OrderStepMoved, OrderConfirmed, OrderRefused, OrderAbandoned,
-        OrderClosing, OrderCancelled, OrderPaid, OrderUnfulfillable, OrdersForgotten, *PAYMENT_EVENTS,
+        OrderClosing, OrderCancelled, OrderPaid, OrderRanked, OrderUnfulfillable, OrdersForgotten, *PAYMENT_EVENTS,
     )  # fmt: skip
     replies: ClassVar[tuple[type, ...]] = (OrderView, PaymentView, HoldAlive, NoticeTaken)
     state: ClassVar[type] = OrderBook
@@ -161,6 +163,7 @@ class OrderKind:
                 | OrderClosing()
                 | OrderCancelled()
                 | OrderPaid()
+                | OrderRanked()
                 | OrderUnfulfillable()
             ):
                 _apply_order(state, event)
@@ -169,7 +172,7 @@ class OrderKind:
 
 
 def _answered(state: OrderBook, command: Answered, context: Context) -> Outcome:
-    """The step's first word says which rule it belongs to: place, undo, sell, or a payment's."""
+    """The step's first word says which rule it belongs to: place, undo, sell, earn, or a payment's."""
     match command.step.split(":", 1)[0]:
         case "place":
             return order_placing.answered(state, command, context)
@@ -177,6 +180,8 @@ def _answered(state: OrderBook, command: Answered, context: Context) -> Outcome:
             return order_payment.answered(state, command, context)
         case "sell":
             return order_ending.sold(state, command, context)
+        case "earn":
+            return order_ending.ranked(state, command)
         case _:
             return Accepted()
 
@@ -191,8 +196,8 @@ def invariant(state: OrderBook) -> list[str]:
                 key = f"{order.sale_id}:{line.sku_id}"
                 bought[key] = bought.get(key, 0) + line.quantity
         gross = sum(line.unit_price * line.quantity - line.discount for line in order.lines)
-        if gross != order.total:
-            wrong.append(f"{order.order_id}: the lines do not sum to the total")
+        if gross + order.shipping != order.total:
+            wrong.append(f"{order.order_id}: lines and delivery do not sum to the total")
         settled = [payment for payment in order.payments.values() if payment.status == "paid"]
         if len(settled) > 1:
             wrong.append(f"{order.order_id}: two payments are kept")
@@ -214,6 +219,9 @@ def _add(state: OrderBook, event: OrderPlaced, status: str) -> Order:
         ticket_nonce=event.ticket_nonce,
         points=event.points,
         member_level=event.member_level,
+        shipping=event.shipping,
+        shipping_saved=event.shipping_saved,
+        shipping_use=event.shipping_use,
         placed_at_ms=event.placed_at_ms,
         expires_at_ms=event.expires_at_ms,
     )
@@ -246,7 +254,17 @@ def _apply_forgotten(state: OrderBook, event: OrdersForgotten) -> None:
 
 def _apply_order(
     state: OrderBook,
-    event: OrderStepTaken | OrderStepMoved | OrderConfirmed | OrderRefused | OrderClosing | OrderCancelled | OrderPaid | OrderUnfulfillable,
+    event: (
+        OrderStepTaken
+        | OrderStepMoved
+        | OrderConfirmed
+        | OrderRefused
+        | OrderClosing
+        | OrderCancelled
+        | OrderPaid
+        | OrderRanked
+        | OrderUnfulfillable
+    ),
 ) -> None:
     order = find(state, event.order_id)
     assert order is not None, event
@@ -269,6 +287,8 @@ def _apply_order(
             _close(state, order, "cancelled", event.at_ms, event.reason)
         case OrderPaid():
             _close(state, order, "paid", event.at_ms, "")
+        case OrderRanked():
+            order.priority = event.priority
         case OrderUnfulfillable():
             order.status, order.reason = "unfulfillable", event.code
         case _:

@@ -7,6 +7,7 @@ from actors.domain.order_holds import give_back, take_back
 from actors.domain.order_payment import close_send, poll, refund
 from actors.domain.order_placing import refuse
 from actors.domain.order_state import FORGET_MS, STARTING, STEPS_OPEN, Order, OrderBook, find, order_view
+from schemas.member import MemberDone
 from schemas.order import (
     CancelOrder,
     ConfirmHold,
@@ -14,6 +15,7 @@ from schemas.order import (
     OrderAbandoned,
     OrderCancelled,
     OrderClosing,
+    OrderRanked,
     OrdersForgotten,
     OrderUnfulfillable,
     RefundDone,
@@ -87,6 +89,14 @@ def sold(state: OrderBook, command: Answered, context: Context) -> Outcome:
     # Coupons had taken the whole price off: no provider knows of this payment.
     done = RefundDone(order_id=order_id, payment_id=payment.payment_id, refund_id=started.refund_id, at_ms=context.at_ms)
     return Accepted(events=(unfulfillable, started, done), sends=backs)
+
+
+def ranked(state: OrderBook, command: Answered) -> Outcome:
+    """The buyer's membership answered to the payment: how early the order is packed."""
+    order = find(state, command.step.split(":", 2)[1])
+    if order is None or not isinstance(command.reply, MemberDone) or command.reply.priority == order.priority:
+        return Accepted()
+    return Accepted(events=(OrderRanked(order_id=order.order_id, priority=command.reply.priority),))
 
 
 def wake_at(state: OrderBook) -> int | None:

@@ -10,24 +10,25 @@ from typing import Any
 from actors.domain.entity import Send
 from actors.domain.order_state import Order
 from schemas.ids import derived_id
-from schemas.member import CommitPoints, Earn, ReinstatePoints, ReleasePoints, TakeBack
+from schemas.member import CommitPoints, Earn, ReinstatePoints, ReleasePoints, ReturnFreeShipping, TakeBack
 from schemas.order import PricedLine
 from schemas.quota import GiveBack, Redeem, Reinstate
 from schemas.stock import Release, Restock, Sell
 
 
 def sell(user_id: str, order: Order) -> tuple[Send, ...]:
-    """The order is paid: its units leave, its coupons and points are spent, and its buyer's membership earns by it."""
+    """The order is paid: its units leave, its coupons and points are spent, and its buyer's membership earns by it.
+
+    Where nothing was paid it earns nothing, and is asked all the same: its answer says how early the order is packed.
+    """
     sends = _to_each(
         order, "sell", "sell", lambda _, reservation_id: Sell(reservation_id=reservation_id), lambda claim_id: Redeem(claim_id=claim_id)
     )
     points = order.points
     if points is not None:
         sends = (*sends, _to_member(user_id, order, "sell", "m0", CommitPoints(hold_id=points.hold_id)))
-    if order.total:
-        earn = Earn(order_id=order.order_id, amount=order.total, currency=order.currency)
-        sends = (*sends, _to_member(user_id, order, "earn", "m0", earn))
-    return sends
+    earn = Earn(order_id=order.order_id, amount=order.total, currency=order.currency)
+    return (*sends, _to_member(user_id, order, "earn", "m0", earn))
 
 
 def give_back(user_id: str, order: Order) -> tuple[Send, ...]:
@@ -42,7 +43,14 @@ def give_back(user_id: str, order: Order) -> tuple[Send, ...]:
     points = order.points
     if points is not None:
         sends = (*sends, _to_member(user_id, order, "undo", "m0", ReleasePoints(hold_id=points.hold_id)))
-    return sends
+    return (*sends, *_return_shipping(user_id, order))
+
+
+def _return_shipping(user_id: str, order: Order) -> tuple[Send, ...]:
+    """The parcel will not go: the free delivery that it took may be used again."""
+    if not order.shipping_use:
+        return ()
+    return (_to_member(user_id, order, "undo", "m0", ReturnFreeShipping(use_id=order.shipping_use)),)
 
 
 def take_back(user_id: str, order: Order, lost_line: int, refund_id: str) -> tuple[Send, ...]:
@@ -66,7 +74,7 @@ def take_back(user_id: str, order: Order, lost_line: int, refund_id: str) -> tup
     if order.total:
         taken = TakeBack(refund_id=refund_id, order_id=order.order_id, amount=order.total)
         sends = (*sends, _to_member(user_id, order, "unearn", "m0", taken))
-    return sends
+    return (*sends, *_return_shipping(user_id, order))
 
 
 def _to_member(user_id: str, order: Order, step: str, part: str, command: Any) -> Send:

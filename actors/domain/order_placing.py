@@ -9,13 +9,15 @@ from typing import Any, Final
 import msgspec
 
 from actors.domain.address import flaw
+from actors.domain.dates import day_of, month_of
 from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan, Refused, Send
-from actors.domain.member_state import POINTS_MAX
+from actors.domain.member_state import POINTS_MAX, level_of, rules_of
 from actors.domain.order_holds import give_back
 from actors.domain.order_state import OPEN_ORDERS_MAX, STARTING, Order, OrderBook, find, order_view
-from actors.domain.pricing import ANYBODY, Buyer, Quote, quote
+from actors.domain.pricing import ANYBODY, Buyer, Quote, delivered, quote
 from schemas.ids import derived_id
 from schemas.member import HoldPoints
+from schemas.membership import MemberRules
 from schemas.money import Money
 from schemas.offer import CouponTerms, Offer, SaleTerms
 from schemas.order import (
@@ -51,6 +53,8 @@ def needs(command: PlaceOrder) -> tuple[str, ...]:
     if command.member_level is not None or command.points:
         names.append("member:rules")
         names.extend("member_price:" + line.sku_id for line in command.lines)
+    if not command.sale_id:
+        names.append("shop:shipping")
     return tuple(names)
 
 
@@ -71,6 +75,9 @@ def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
     priced = quote(command.lines, command.coupon_ids, sale, context.facts, context.at_ms, buyer)
     if isinstance(priced, Refused):
         return priced
+    if sale is None:
+        free = command.free_shipping and level_id is not None and isinstance(context.facts.get("member:rules"), MemberRules)
+        priced = delivered(priced, context.facts.get("shop:shipping"), free=free)
     expected = command.expected_total
     if expected is not None and (expected.amount != priced.total or expected.currency != priced.currency):
         total = {"amount": priced.total, "currency": priced.currency}
@@ -183,16 +190,8 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
         CouponClaim(coupon_id=coupon_id, claim_id=derived_id(context.command_id, f"c{i}"), discount=discount)
         for i, (coupon_id, discount) in enumerate(zip(command.coupon_ids, priced.coupon_discounts, strict=True))
     )
-    asks = [
-        Ask(kind="stock", keys=options, command=_reserve(reservation_id, command.order_id, user_id, line.quantity, expires_at_ms))
-        for options, reservation_id, line in zip(keys, reservation_ids, command.lines, strict=True)
-    ]
-    asks.extend(
-        Ask(kind="quota", keys=(claim.coupon_id,), command=_claim(claim, command.order_id, user_id, expires_at_ms)) for claim in claims
-    )
     points = _points_use(command, priced, context) if command.coupon_ids or priced.points else None
-    if points is not None or command.member_level is not None:
-        asks.append(Ask(kind="member", keys=(user_id,), command=_hold_points(command, points, context, expires_at_ms)))
+    asks = _asks(user_id, command, context, priced, keys, reservation_ids, claims, points)
 
     def placed(chosen: tuple[str, ...]) -> OrderPlaced:
         return OrderPlaced(
@@ -217,6 +216,9 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
             rules_version=priced.rules_version,
             sealed_ship_to=command.sealed_ship_to,
             limit=limit,
+            shipping=priced.shipping,
+            shipping_saved=priced.shipping_saved,
+            shipping_use=_shipping_use(priced, context),
         )
 
     def direct(chosen: tuple[str, ...]) -> Accepted:
@@ -240,6 +242,30 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
     return Plan(asks=tuple(asks), direct=direct, refuse=refuse_for, staged=staged)
 
 
+def _asks(
+    user_id: str,
+    command: PlaceOrder,
+    context: Context,
+    priced: Quote,
+    keys: list[tuple[str, ...]],
+    reservation_ids: tuple[bytes, ...],
+    claims: tuple[CouponClaim, ...],
+    points: PointsUse | None,
+) -> list[Ask]:
+    """Everybody who must agree: the stock of each line, the quota of each coupon, the buyer's membership."""
+    expires_at_ms = context.at_ms + command.hold_ms
+    asks = [
+        Ask(kind="stock", keys=options, command=_reserve(reservation_id, command.order_id, user_id, line.quantity, expires_at_ms))
+        for options, reservation_id, line in zip(keys, reservation_ids, command.lines, strict=True)
+    ]
+    asks.extend(
+        Ask(kind="quota", keys=(claim.coupon_id,), command=_claim(claim, command.order_id, user_id, expires_at_ms)) for claim in claims
+    )
+    if points is not None or command.member_level is not None:
+        asks.append(Ask(kind="member", keys=(user_id,), command=_hold_points(command, priced, points, context, expires_at_ms)))
+    return asks
+
+
 def _named(refusal: Refused, command: PlaceOrder, index: int) -> Refused:
     """A refusal by one of many says whose it is; the membership is the last that is asked, and has one name only."""
     lines = len(command.lines)
@@ -259,7 +285,14 @@ def _points_use(command: PlaceOrder, priced: Quote, context: Context) -> PointsU
     return PointsUse(hold_id=hold_id, points=priced.points, discount=priced.points_discount, gifts=gifts)
 
 
-def _hold_points(command: PlaceOrder, use: PointsUse | None, context: Context, deadline_ms: int) -> HoldPoints:
+def _shipping_use(priced: Quote, context: Context) -> bytes:
+    """The id of the free parcel that the order takes; none where delivery costs nothing anyway."""
+    return derived_id(context.command_id, "f0") if priced.shipping_saved else b""
+
+
+def _hold_points(command: PlaceOrder, priced: Quote, use: PointsUse | None, context: Context, deadline_ms: int) -> HoldPoints:
+    shipping_use = _shipping_use(priced, context)
+    rules = rules_of(context) if shipping_use else None
     return HoldPoints(
         hold_id=use.hold_id if use else derived_id(context.command_id, "m0"),
         order_id=command.order_id,
@@ -267,6 +300,9 @@ def _hold_points(command: PlaceOrder, use: PointsUse | None, context: Context, d
         points=use.points if use else 0,
         gifts=use.gifts if use else (),
         level_id=command.member_level,
+        shipping_use=shipping_use,
+        shipping_month=month_of(day_of(context.at_ms, rules.terms.utc_offset_min)) if rules is not None else 0,
+        shipping_limit=level_of(rules, command.member_level or "").free_shipping if rules is not None else 0,
     )
 
 
@@ -294,6 +330,8 @@ def _placed_view(event: OrderPlaced) -> OrderView:
         coupons=tuple(claim.coupon_id for claim in event.coupons),
         points=event.points.points if event.points else 0,
         points_discount=event.points.discount if event.points else 0,
+        shipping=event.shipping,
+        shipping_saved=event.shipping_saved,
     )
 
 

@@ -71,6 +71,10 @@ class Order(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     closed_at_ms: int = 0
     points: PointsUse | None = None
     member_level: str | None = None
+    shipping: int = 0
+    shipping_saved: int = 0
+    shipping_use: bytes = b""
+    priority: int = 0
 
 
 class OrderBook(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -104,4 +108,6 @@ def order_view(order: Order) -> OrderView:
         reason=order.reason,
         points=order.points.points if order.points else 0,
         points_discount=order.points.discount if order.points else 0,
+        shipping=order.shipping,
+        shipping_saved=order.shipping_saved,
     )

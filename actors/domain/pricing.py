@@ -6,7 +6,10 @@
 3. coupons, in the order given, each on what its lines still cost, spread over them by largest
    remainder, never below zero;
 4. points, as many as were offered, but for no more than the rules' share of what is left; spread in the same way;
-5. total: the sum of line totals less discounts.
+5. total: the sum of line totals less discounts, and delivery.
+
+Delivery is in no line. It costs nothing in a flash sale, and nothing where the goods less coupons (points are money) come to
+the shop's amount; a member with a free parcel left does not pay it. Coupons and points do not pay it.
 
 Rounding happens once a unit price, once a coupon and once for the points (``schemas.money.portion``), half away from zero;
 points only ever pay whole minor units, and no more of them are taken than that needs.
@@ -20,7 +23,7 @@ from actors.domain.entity import Refused
 from actors.domain.member_state import level_of
 from schemas.membership import MemberPrices, MemberRules
 from schemas.money import MINOR_UNITS_MAX, portion, share
-from schemas.offer import CouponTerms, Offer, SaleTerms
+from schemas.offer import CouponTerms, Offer, SaleTerms, ShippingTerms
 from schemas.order import Line
 
 
@@ -36,7 +39,8 @@ class QuotedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 class Quote(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """The price of an order. ``version`` is the newest version among the facts it was made from.
 
-    points: how many are taken, and what they take off. rules_version: of the membership rules, 0 where they had no part in it.
+    points: how many are taken, and what they take off. shipping: what delivery costs, within the total; shipping_saved: what it would
+    have cost without the membership. rules_version: of the membership rules, 0 where they had no part in it.
     """
 
     lines: tuple[QuotedLine, ...]
@@ -47,6 +51,8 @@ class Quote(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     points: int = 0
     points_discount: int = 0
     rules_version: int = 0
+    shipping: int = 0
+    shipping_saved: int = 0
 
 
 class Buyer(msgspec.Struct, gc=False, frozen=True, kw_only=True):
@@ -90,6 +96,24 @@ def quote(
         )
         return Quote(lines=quoted, coupon_discounts=(), total=sum(gross), currency=currency, version=version)
     return _with_coupons(lines, offers, unit_prices, gross, coupon_ids, currency, facts, at_ms, version, buyer)
+
+
+def shipping_fee(goods: int, currency: str, terms: Any) -> int:
+    """What delivery of goods of this price costs. ``terms``: the fact ``shop:shipping``, None where there is none."""
+    fee = terms.fees.get(currency) if isinstance(terms, ShippingTerms) else None
+    if fee is None or (fee.free_from and goods >= fee.free_from):
+        return 0
+    return fee.fee
+
+
+def delivered(priced: Quote, terms: Any, *, free: bool) -> Quote:
+    """The price with delivery; ``free``: a free parcel is there to be used."""
+    fee = shipping_fee(priced.total + priced.points_discount, priced.currency, terms)
+    if not fee:
+        return priced
+    if free:
+        return msgspec.structs.replace(priced, shipping_saved=fee)
+    return msgspec.structs.replace(priced, shipping=fee, total=priced.total + fee)
 
 
 def _offers(lines: tuple[Line, ...], facts: dict[str, Any]) -> list[Offer] | Refused:

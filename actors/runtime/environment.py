@@ -18,6 +18,8 @@ QUIET: Final = {
     # A prestarted worker for every core would idle at 60 MB each.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
+    # Hosts and replicas answer people: nice, they would wait for whatever else is running (``actors.runtime.priority``).
+    "RAY_worker_niceness": "0",
 }
 
 OWN: Final = {

@@ -11,6 +11,7 @@ from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory
 from actors.runtime.landing import keep_landing
 from actors.runtime.logs import configure_logs
+from actors.runtime.priority import take_short_turns
 from actors.runtime.ray_transport import RayTransport
 from actors.runtime.socket_transport import SocketServer, SocketTransport, socket_path
 from actors.runtime.watchdog import ensure_watchdog
@@ -42,6 +43,7 @@ class _ShardHost:
             ensure_watchdog(self._settings.data_path / "pulse", self._settings.watchdog_ms / 1000)
         await self._process.start()
         tune_garbage_collection()
+        take_short_turns()
         await self._socket.start()
 
     def _is_ready(self) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 
 from actors.storage.connect import known, open_pool
 from schemas.membership import LevelTerms, MallItem, MemberPrices, MemberRules, RuleTerms
-from schemas.offer import CouponTerms, Fact, Offer, SaleTerms
+from schemas.offer import CouponTerms, Fact, Offer, SaleTerms, ShippingFee, ShippingTerms
 
 OFFERS: Final = "SELECT sku_id, product_id, price_minor, currency, on_shelf, parts, version FROM sku WHERE sku_id = ANY($1)"
 SALES: Final = """
@@ -22,11 +22,12 @@ LEVELS: Final = """
 SELECT level_id, title, title_zh, growth_min, discount_percent, points_percent, free_shipping, priority, support_queue,
        birthday_coupon_id, version FROM member_level ORDER BY growth_min, level_id"""
 MEMBER_PRICES: Final = "SELECT sku_id, level_id, price_minor, version FROM member_price WHERE sku_id = ANY($1)"
+SHIPPING: Final = "SELECT currency, fee_minor, free_from_minor, version FROM shipping_fee"
 MALL: Final = "SELECT item_id, kind, points, coupon_id, valid_days, active, version FROM points_mall_item WHERE item_id = ANY($1)"
 NEWEST: Final = """
 SELECT greatest((SELECT max(version) FROM sku), (SELECT max(version) FROM coupon), (SELECT max(version) FROM flash_sale),
     (SELECT max(version) FROM member_rule), (SELECT max(version) FROM member_level), (SELECT max(version) FROM member_price),
-    (SELECT max(version) FROM points_mall_item), 0)"""
+    (SELECT max(version) FROM points_mall_item), (SELECT max(version) FROM shipping_fee), (SELECT max(version) FROM fact_gone), 0)"""
 NEWS: Final = """
 SELECT version, 'sku:' || sku_id AS name FROM sku WHERE version > $1
 UNION ALL SELECT version, 'coupon:' || coupon_id FROM coupon WHERE version > $1
@@ -34,7 +35,9 @@ UNION ALL SELECT version, 'sale:' || sale_id FROM flash_sale WHERE version > $1
 UNION ALL SELECT version, 'member:rules' FROM member_rule WHERE version > $1
 UNION ALL SELECT version, 'member:rules' FROM member_level WHERE version > $1
 UNION ALL SELECT version, 'member_price:' || sku_id FROM member_price WHERE version > $1
-UNION ALL SELECT version, 'mall:' || item_id FROM points_mall_item WHERE version > $1"""
+UNION ALL SELECT version, 'mall:' || item_id FROM points_mall_item WHERE version > $1
+UNION ALL SELECT version, 'shop:shipping' FROM shipping_fee WHERE version > $1
+UNION ALL SELECT version, name FROM fact_gone WHERE version > $1"""
 
 _PRICES: Final = msgspec.json.Decoder(dict[str, int])
 _TERMS: Final = msgspec.json.Decoder(RuleTerms)
@@ -62,7 +65,7 @@ class PostgresFacts:
 
     async def load(self, names: list[str]) -> dict[str, Fact]:
         """See the port. A name of another form is absent, as one that does not exist."""
-        wanted: dict[str, list[str]] = {"sku": [], "sale": [], "coupon": [], "member": [], "member_price": [], "mall": []}
+        wanted: dict[str, list[str]] = {"sku": [], "sale": [], "coupon": [], "member": [], "member_price": [], "mall": [], "shop": []}
         for name in names:
             kind, _, key = name.partition(":")
             if kind in wanted and "\0" not in key:
@@ -84,6 +87,8 @@ class PostgresFacts:
                 found |= {} if rules is None else {"member:rules": rules}
             if wanted["member_price"]:
                 found |= member_prices_of(await connection.fetch(MEMBER_PRICES, wanted["member_price"]))
+            if "shipping" in wanted["shop"]:
+                found |= shipping_of(await connection.fetch(SHIPPING))
             if wanted["mall"]:
                 found |= {"mall:" + row["item_id"]: MallItem(**dict(row)) for row in await connection.fetch(MALL, wanted["mall"])}
         return found
@@ -169,3 +174,11 @@ def member_prices_of(rows: list[Any]) -> dict[str, Fact]:
         )
         for sku_id, found in by_sku.items()
     }
+
+
+def shipping_of(rows: list[Any]) -> dict[str, Fact]:
+    """The rows of ``shipping_fee``; nothing where the shop delivers for nothing."""
+    if not rows:
+        return {}
+    fees = {row["currency"]: ShippingFee(fee=row["fee_minor"], free_from=row["free_from_minor"]) for row in rows}
+    return {"shop:shipping": ShippingTerms(fees=fees, version=max(row["version"] for row in rows))}

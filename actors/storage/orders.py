@@ -7,7 +7,8 @@ import msgspec
 from actors.storage.connect import known
 from schemas.order import CouponClaim, PricedLine
 
-_COLUMNS: Final = "order_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms"
+_COLUMNS: Final = """order_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, points, points_discount, shipping,
+    shipping_saved"""
 LIST: Final = f"""
 SELECT {_COLUMNS} FROM orders WHERE user_id = ANY($1::text[]) AND (placed_at_ms, order_id) < ($2, $3)
 ORDER BY placed_at_ms DESC, order_id DESC LIMIT $4"""
@@ -26,6 +27,10 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     sale_id: str
     placed_at_ms: int
     expires_at_ms: int
+    points: int = 0
+    points_discount: int = 0
+    shipping: int = 0
+    shipping_saved: int = 0
     reason: str = ""
     lines: tuple[PricedLine, ...] = ()
     coupons: tuple[CouponClaim, ...] = ()

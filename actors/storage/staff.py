@@ -34,6 +34,12 @@ INSERT INTO merchant (merchant_id, title, title_zh) VALUES ($1, $2, $3)
 ON CONFLICT (merchant_id) DO UPDATE SET title = excluded.title, title_zh = excluded.title_zh"""
 OWN_PRODUCTS: Final = "UPDATE product SET merchant_id = $1 WHERE product_id = ANY($2::text[])"
 OWN_SKUS: Final = "UPDATE sku SET merchant_id = $1 WHERE product_id = ANY($2::text[])"
+HOLD_ORDERS: Final = "LOCK TABLE orders IN SHARE ROW EXCLUSIVE MODE"
+"""Waits for whoever is writing orders and lets no other begin: each order is seen here, or sees whose its goods are."""
+OWN_ORDERS: Final = """
+INSERT INTO merchant_order (merchant_id, order_id)
+SELECT DISTINCT $1, o.order_id FROM orders o CROSS JOIN LATERAL jsonb_array_elements(o.lines) AS line
+JOIN sku s ON s.sku_id = line ->> 'sku_id' WHERE s.product_id = ANY($2::text[]) ON CONFLICT DO NOTHING"""
 SET_STATUS: Final = "UPDATE account SET status = $3 WHERE user_id = $1 AND status = $2 RETURNING user_id"
 
 
@@ -133,12 +139,16 @@ class Staff:
     async def set_merchant(self, actor: Actor, merchant_id: str, title: str, title_zh: str, product_ids: Sequence[str]) -> int:
         """Let there be a firm with these titles, and let these products and their articles be its own; answers how many are.
 
+        Orders that were placed before are in its list too; they are all read for it, while no new one is listed.
+
         NotDone ``forbidden``.
         """
 
         async def change(connection: Any) -> int:
             await connection.execute(MERCHANT, merchant_id, title, title_zh)
+            await connection.execute(HOLD_ORDERS)
             await connection.execute(OWN_SKUS, merchant_id, list(product_ids))
+            await connection.execute(OWN_ORDERS, merchant_id, list(product_ids))
             return int((await connection.execute(OWN_PRODUCTS, merchant_id, list(product_ids))).split()[-1])
 
         after = msgspec.json.encode({"products": len(product_ids)}).decode()

@@ -18,9 +18,12 @@ FROM identity i JOIN account a USING (user_id) WHERE i.kind = $1 AND i.lookup = 
 SET_PASSWORD: Final = "UPDATE account SET password_hash = $2 WHERE user_id = $1 AND status = 'active'"
 SET_STATUS: Final = "UPDATE account SET status = $3 WHERE user_id = $1 AND status = $2 RETURNING user_id"
 MERGED: Final = "SELECT user_id FROM account WHERE merged_into = $1"
-LOCK_BOTH: Final = "SELECT user_id, status FROM account WHERE user_id = ANY($1::text[]) ORDER BY user_id FOR UPDATE"
+LOCK_BOTH: Final = "SELECT user_id, status, merged_into FROM account WHERE user_id = ANY($1::text[]) ORDER BY user_id FOR UPDATE"
 MOVE_IDENTITIES: Final = "UPDATE identity SET user_id = $2 WHERE user_id = $1"
 MOVE_MERGED: Final = "UPDATE account SET merged_into = $2 WHERE merged_into = $1"
+NOTE_MERGE: Final = "INSERT INTO account_merge (gone, survivor) VALUES ($1, $2)"
+OPEN_MERGES: Final = "SELECT gone, survivor FROM account_merge WHERE done_at IS NULL ORDER BY merged_at LIMIT $1"
+MERGE_FOLLOWED: Final = "UPDATE account_merge SET done_at = now() WHERE gone = $1 AND done_at IS NULL"
 CLOSE_MERGED: Final = "UPDATE account SET status = 'merged', merged_into = $2, password_hash = NULL WHERE user_id = $1"
 
 
@@ -80,20 +83,35 @@ class Users:
         return await known(self._pool.fetchval(SET_STATUS, user_id, before, after)) is not None
 
     async def merge(self, gone: str, survivor: str) -> bool:
-        """Move everything that one account logs in by to another, and close it. A repeat changes nothing; False when either is closed."""
+        """Move everything that one account logs in by to another, with its addresses, and close it. A repeat changes nothing.
+
+        False when either is closed. That the rest is to follow is written down with it (:meth:`open_merges`).
+        """
 
         async def within() -> bool:
             async with self._pool.acquire() as connection, connection.transaction():
-                states = {row["user_id"]: row["status"] for row in await connection.fetch(LOCK_BOTH, [gone, survivor])}
+                rows = await connection.fetch(LOCK_BOTH, [gone, survivor])
+                if any(row["user_id"] == gone and row["merged_into"] == survivor for row in rows):
+                    return True
+                states = {row["user_id"]: row["status"] for row in rows}
                 if states.get(survivor) != "active" or states.get(gone) != "active":
                     return False
                 await connection.execute(MOVE_IDENTITIES, gone, survivor)
                 await move_addresses(connection, gone, survivor)
                 await connection.execute(MOVE_MERGED, gone, survivor)
                 await connection.execute(CLOSE_MERGED, gone, survivor)
+                await connection.execute(NOTE_MERGE, gone, survivor)
                 return True
 
         return await known(within())
+
+    async def open_merges(self, limit: int) -> list[tuple[str, str]]:
+        """Merges that not everything has followed yet: (gone, survivor), the oldest first."""
+        return [(row["gone"], row["survivor"]) for row in await known(self._pool.fetch(OPEN_MERGES, limit))]
+
+    async def merge_followed(self, gone: str) -> None:
+        """Everything has followed. A repeat changes nothing."""
+        await known(self._pool.execute(MERGE_FOLLOWED, gone))
 
     async def merged_into(self, user_id: str) -> list[str]:
         """The accounts that were merged into this one: their orders are this one's too."""

@@ -6,6 +6,7 @@
 
 import asyncio
 import collections
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Final
 import msgspec
 import uvloop
 
+from actors.runtime.priority import take_short_turns
 from loadtests.generator.plan import Plan, Requests, Sent, read_tokens, send_times
 from loadtests.generator.wire import next_answer, text_field
 
@@ -228,6 +230,8 @@ async def carry_out(plan: Plan) -> list[Sent]:
 def main() -> None:
     """Run the plan that the argument names."""
     plan = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Plan)
+    os.nice(plan.niceness)
+    take_short_turns()  # or its own waiting for a core would be told as the server's
     sent = uvloop.run(carry_out(plan))
     Path(plan.output).write_bytes(b"\n".join(map(msgspec.json.encode, sent)))
 

@@ -22,6 +22,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     first, step: request n is of the user on line (first + n * step) of the token file, cyclic.
     bodies: instead of ``body``; taken in turn from ``first`` on. addresses: likewise, each said in X-Forwarded-For.
     only: numbers of the requests to send (again); empty means all.
+    niceness: of the generator, for a load that is there to disturb: it may be late, and what is measured beside it may not wait for it.
     answers_kept: whether bodies of 2xx answers are searched for their order id.
     """
 
@@ -45,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[int, ...] = ()
     answers_kept: bool = True
     seed: int = 1
+    niceness: int = 0
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -28,13 +28,17 @@ class CartLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cart(msgspec.Struct, frozen=True, kw_only=True):
-    """A cart. ``total``: null when lines have no price or several currencies. ``clipped``: articles that a merge cut to the limits.
+    """A cart. ``total``: what a checkout of this moment would charge; null when lines have no price or several currencies.
 
-    ``guest_token`` is told once, when the cart of a new guest is made: send it as ``Guest-Token``.
+    ``shipping``: what delivery costs, within the total; ``shipping_saved``: what a free parcel of the membership takes off it; null where
+    it is nothing. ``clipped``: articles that a merge cut to the limits. ``guest_token`` is told once, when the cart of a new guest is
+    made: send it as ``Guest-Token``.
     """
 
     version: int
     lines: tuple[CartLine, ...]
     total: Money | None
+    shipping: Money | None = None
+    shipping_saved: Money | None = None
     clipped: tuple[str, ...] = ()
     guest_token: str | None = None

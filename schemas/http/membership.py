@@ -79,7 +79,8 @@ class SignInDone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PointsMove(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of what may be spent. ``what``: earned, taken_back, held, released, reinstated, expired; ``ref``: of what, if known."""
+    """One change of what may be spent. ``what``: earned, taken_back, held, released, reinstated, expired, and moved_in and moved_out
+    where accounts were merged; ``ref``: of what, if known."""
 
     what: str
     ref: str

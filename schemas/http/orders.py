@@ -52,7 +52,8 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order. ``payments``: status by payment id. ``position`` only where this request changed something.
 
-    ``points``: what it took of the buyer's points; their part of each line is in its ``discount``. Null of one that ended long ago.
+    ``points``: what it took of the buyer's points; their part of each line is in its ``discount``. ``shipping``: what delivery costs, in
+    the ``total`` and in no line; ``shipping_saved``: what it would have cost without the membership's free parcel.
     """
 
     order_id: str
@@ -65,12 +66,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     coupons: tuple[str, ...] = ()
     payments: dict[str, str] = {}
     reason: str | None = None
-    points: int | None = None
+    points: int = 0
+    points_discount: Money | None = None
+    shipping: Money | None = None
+    shipping_saved: Money | None = None
     position: Position | None = None
 
 
 class OrderInList(msgspec.Struct, frozen=True, kw_only=True):
-    """One order in a list."""
+    """One order in a list. ``points``: what it took of them, ``points_discount``: what they paid; ``shipping``: within the total."""
 
     order_id: str
     status: str
@@ -78,6 +82,9 @@ class OrderInList(msgspec.Struct, frozen=True, kw_only=True):
     placed_at: Timestamp
     expires_at: Timestamp
     sale_id: str | None
+    points: int = 0
+    points_discount: Money | None = None
+    shipping: Money | None = None
 
 
 class OrderPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from schemas.http.catalogue import Titles
 from schemas.http.orders import OrderInList, OrderLine
 from schemas.http.shapes import Timestamp
 from schemas.money import Money
@@ -84,6 +85,16 @@ class AddressSeen(msgspec.Struct, frozen=True, kw_only=True):
     line2: str
 
 
+class MembershipSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """How somebody stands. ``support_queue``: where their questions wait; ``priority``: whose parcels are packed first, the highest."""
+
+    level_id: str
+    titles: Titles
+    priority: int
+    support_queue: str
+    points: int
+
+
 class Person(msgspec.Struct, frozen=True, kw_only=True):
     """An account as staff see it. What was not asked for in the clear is masked."""
 
@@ -92,6 +103,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...]
     identities: tuple[IdentitySeen, ...]
     addresses: tuple[AddressSeen, ...]
+    membership: MembershipSeen | None = None
 
 
 class Unmask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +130,27 @@ class StaffOrderPage(msgspec.Struct, frozen=True, kw_only=True):
     """The newest orders of an account."""
 
     orders: tuple[OrderInList, ...]
+
+
+class PaidOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A paid order, for whoever packs it. ``priority``: of the buyer's level when the order was paid, the highest first."""
+
+    order_id: str
+    user_id: str
+    priority: int
+    placed_at: Timestamp
+    total: Money
+    points: int
+    points_discount: Money | None
+    shipping: Money | None
+    lines: tuple[OrderLine, ...]
+
+
+class PaidOrders(msgspec.Struct, frozen=True, kw_only=True):
+    """In the order that was asked for; ``next_cursor`` is null on the last page."""
+
+    orders: tuple[PaidOrder, ...]
+    next_cursor: str | None
 
 
 class StockSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,3 +233,24 @@ class MerchantOrders(msgspec.Struct, frozen=True, kw_only=True):
 
     orders: tuple[MerchantOrder, ...]
     next_cursor: str | None
+
+
+class ResetAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """A reset of second factors waits until ``due_at`` for its owner to object."""
+
+    reset_id: str
+    state: str
+    due_at: Timestamp
+
+
+class AnswerReset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``code``: of the notice. cancel: nothing changes. confirm: at once."""
+
+    code: Annotated[str, msgspec.Meta(min_length=16, max_length=40)]
+    decision: Literal["cancel", "confirm"]
+
+
+class ResetAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """``state``: cancelled or done."""
+
+    state: str

@@ -39,6 +39,7 @@ class LoginBegun(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     login_secret: str
     expires_in: int
+    nonce: Annotated[str, msgspec.Meta(description="for the request of an app of ours to Apple, as it stands")] | None = None
 
 
 class FinishLogin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +51,16 @@ class FinishLogin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     user: AppleUserText | None = None
     guest_token: GuestToken | None = None
     cookie: bool = False
+
+
+class FinishNative(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``id_token``: what the telephone's system gave our app for the ``nonce`` of the login that was begun."""
+
+    state: State
+    login_secret: LoginSecret
+    id_token: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)]
+    user: AppleUserText | None = None
+    guest_token: GuestToken | None = None
 
 
 class FinishMiniProgram(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

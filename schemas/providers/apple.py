@@ -32,3 +32,22 @@ class AppleUser(msgspec.Struct, frozen=True, kw_only=True):
     """The form field ``user``, of the first login alone. It comes through the browser and is not signed."""
 
     name: AppleName = AppleName()
+
+
+class ApplePosted(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a server-to-server notification: a signed token."""
+
+    payload: str
+
+    def __repr__(self) -> str:
+        return "ApplePosted()"
+
+
+class AppleEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The claim ``events`` of such a token, which is JSON within a text."""
+
+    type: str
+    sub: str
+
+    def __repr__(self) -> str:
+        return f"AppleEvent(type={self.type!r})"

@@ -28,6 +28,7 @@ def run(settings: Settings) -> Run:
 async def _run(settings: Settings) -> Run:
     from actors.storage.addresses import reseal_addresses
     from actors.storage.identities import reseal_identities
+    from actors.storage.payouts import reseal_payouts
     from actors.storage.privacy import EXPIRED, drop_messages
     from actors.storage.sealing import Sealer, Unreadable, WrongKeys, keys_of
     from actors.storage.user_keys import reseal_user_keys
@@ -36,7 +37,8 @@ async def _run(settings: Settings) -> Run:
         try:
             sealer = Sealer(keys_of(settings))
             await sealer.check(connection)
-            resealed = sum([await reseal(connection, sealer) for reseal in (reseal_identities, reseal_addresses, reseal_user_keys)])
+            each = (reseal_identities, reseal_addresses, reseal_user_keys, reseal_payouts)
+            resealed = sum([await reseal(connection, sealer) for reseal in each])
         except (WrongKeys, Unreadable, ValueError) as error:
             raise Trouble("setting_wrong", reason=error) from error
         erased = await _erase(connection)

@@ -1,6 +1,6 @@
 """``POST /v1/flash-sales/{sale_id}/orders``: everything that needs no owner is decided here, then one call.
 
-Guards in order: token, key, user's rate, body, sale, sale's rate, ticket, sold out.
+Guards in order: token, key, user's rate, body, sale, sale's rate, ticket, step-up of a large order, sold out.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import msgspec
 from actors.domain import ticket as tickets
 from actors.domain.entity import Refused
 from actors.domain.signing import SigningKeys
+from actors.domain.token import AccessToken
 from schemas.envelope import Answer
 from schemas.http.sales import FlashOrder
 from schemas.ids import derived_id, is_id, order_id
@@ -22,6 +23,7 @@ from serve.answers import Reply, json_reply, problem_reply, refusal_reply, times
 from serve.desk import Desk
 from serve.rates import Rate
 from serve.requests import Receive, Refusal, Request, check_json_type, read_body
+from serve.step_up import is_stepped_up, step_up_refusal
 
 REMEMBERED_MAX: Final = 4096
 """Bodies remembered as read: a crowd sends the same few bytes over and over."""
@@ -49,6 +51,8 @@ class FlashOrders:
 
     def __init__(self, desk: Desk) -> None:
         settings = desk.settings
+        self._desk = desk
+        self._step_up_minor = settings.step_up_order_minor
         self._services = desk.services
         self._clock = desk.clock
         self._client = desk.client
@@ -84,21 +88,27 @@ class FlashOrders:
         read = self._read.get((sale_id, body)) or self._read_body(sale_id, body)
         facts = self._facts.get(read.names)
         if facts is None:
-            return self._with_facts(request, token.user_id, key, read, sale_id, now_ms)
-        return self._decide(request, token.user_id, key, read, sale_id, facts, now_ms)
+            return self._with_facts(request, token, key, read, sale_id, now_ms)
+        return self._decide(request, token, key, read, sale_id, facts, now_ms)
 
-    async def _with_facts(self, request: Request, user_id: str, key: bytes, read: _Read, sale_id: str, now_ms: int) -> Reply:
-        decided = self._decide(request, user_id, key, read, sale_id, await self._facts.fetch(read.names), now_ms)
+    async def _with_facts(self, request: Request, token: AccessToken, key: bytes, read: _Read, sale_id: str, now_ms: int) -> Reply:
+        decided = self._decide(request, token, key, read, sale_id, await self._facts.fetch(read.names), now_ms)
         return decided if isinstance(decided, Reply) else await decided
 
     def _decide(
-        self, request: Request, user_id: str, key: bytes, read: _Read, sale_id: str, facts: dict[str, Any], now_ms: int
+        self, request: Request, token: AccessToken, key: bytes, read: _Read, sale_id: str, facts: dict[str, Any], now_ms: int
     ) -> Reply | Awaitable[Reply]:
+        user_id = token.user_id
         sale, offer = facts.get(read.names[0]), facts.get(read.names[1])
         admitted = self._admit(user_id, read.order, sale_id, sale, isinstance(offer, Offer), now_ms)
         if isinstance(admitted, Refused):
             return problem_reply(admitted.code, admitted.params, language=request.language)
         sku_id = read.order.sku_id
+        # Whoever is let in has a sale with a price for the article. A small order costs one comparison here, and nobody is asked.
+        assert isinstance(sale, SaleTerms), "it let the buyer in"
+        large = 0 < self._step_up_minor <= sale.prices[sku_id] * read.order.quantity
+        if large and not is_stepped_up(self._desk, token):
+            return self._ask_step_up(request, user_id)
         command_id = derived_id(user_id, b"flash", key)
         parts = offer.parts if isinstance(offer, Offer) else 1
         if self._sold_out.refuses(sku_id, parts, command_id):
@@ -114,6 +124,10 @@ class FlashOrders:
             hold_ms=self._hold_ms,
         )
         return self._ask(request, user_id, command, command_id, read.digest, parts, now_ms)
+
+    async def _ask_step_up(self, request: Request, user_id: str) -> Reply:
+        refused = await step_up_refusal(self._desk, user_id)
+        return problem_reply(refused.code, refused.params, language=request.language)
 
     async def _ask(
         self, request: Request, user_id: str, command: PlaceOrder, command_id: bytes, digest: bytes, parts: int, now_ms: int

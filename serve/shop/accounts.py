@@ -18,9 +18,9 @@ from schemas.ids import derived_id, id_of
 from serve.codes import canonical_destination
 from serve.desk import Desk
 from serve.framework import ShopRequest
-from serve.notices import tell_owner
+from serve.merging import follow_merge
+from serve.notices import tell_of_added, tell_owner
 from serve.requests import Refusal
-from serve.second_factor import remove_factors
 from serve.shop.guests import merge_guest
 from serve.shop.sessions import end_sessions
 from serve.signing_in import account_of, session_opened, signed_in
@@ -112,7 +112,7 @@ async def reset_password(request: ShopRequest, data: JSONBody[ResetPassword]) ->
     await desk.users.set_password(account.user_id, await desk.passwords.hashed(data.password, named.subject))
     await desk.told("factors", account.user_id, ForgetDevices())
     await end_sessions(desk, account.user_id)
-    await tell_owner(request, account.user_id, "password_changed")
+    tell_owner(request, account.user_id, "password_changed", data.challenge_id)
 
 
 @put("/v1/me/password", operation_id="changePassword", status_code=204)
@@ -127,7 +127,8 @@ async def change_password(request: ShopRequest, data: JSONBody[ChangePassword]) 
         raise Refusal("wrong_credentials")
     await desk.users.set_password(token.user_id, await desk.passwords.hashed(data.password, token.user_id))
     await end_sessions(desk, token.user_id, keep=token.session_id)
-    await tell_owner(request, account.user_id, "password_changed")
+    # The next try of the same request has the wrong current password: what is here happened once.
+    tell_owner(request, account.user_id, "password_changed", desk.new_id())
 
 
 async def _own_account(desk: Desk, user_id: str) -> Account:
@@ -152,17 +153,19 @@ async def add_identity(request: ShopRequest, data: JSONBody[ProveNamed]) -> None
     desk, token = request.desk, await require_where_protected(request)
     named = _named(data)
     await _prove(request, named, data.challenge_id, data.code, "bind", token.user_id)
+    before = await desk.identities.of_user(token.user_id)
     refused = await desk.identities.add(token.user_id, named)
     if refused:
         raise Refusal(refused, {"limit": IDENTITIES_MAX} if refused == "identities_full" else None)
+    tell_of_added(request, token.user_id, named, before)
 
 
 @post("/v1/me/merge", operation_id="mergeAccounts", status_code=200)
 async def merge_accounts(request: ShopRequest, data: JSONBody[Merge]) -> Tokens:
     """This account becomes one with the account that logs in by this; its sessions end, and a session of the other one begins.
 
-    Each step may be repeated: cart lines count once, ways to log in move once. A repeat after the end finds its session gone and
-    logs in by what it has just proven.
+    Each step may be repeated, also when this process ends in between: cart lines count once; ways to log in, points and growth
+    move once. A repeat after the end finds its session gone and logs in by what it has just proven.
     """
     desk, token, key = request.desk, await require_where_protected(request), request.head.idempotency_key()
     named = _named(data)
@@ -172,11 +175,12 @@ async def merge_accounts(request: ShopRequest, data: JSONBody[Merge]) -> Tokens:
         raise Refusal("identity_unknown")
     if survivor.status != "active":
         raise Refusal("account_disabled")
+    before = [one for user_id in (token.user_id, survivor.user_id) for one in await desk.identities.of_user(user_id)]
     await merge_guest(desk, survivor.user_id, token.user_id)
     if not await desk.users.merge(token.user_id, survivor.user_id):
         raise Refusal("account_closed")
-    await remove_factors(desk, token.user_id)
-    await end_sessions(desk, token.user_id)
+    await follow_merge(desk, token.user_id, survivor.user_id)
+    tell_owner(request, survivor.user_id, "accounts_merged", token.user_id, before=before)
     return await session_opened(request, survivor, key, cookie=data.cookie, proven_by=named.kind)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from litestar import delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
-from actors.domain.pricing import unit_price
+from actors.domain.pricing import shipping_fee, unit_price
 from actors.storage.catalogue import SALE_SKU
 from schemas.cart import CartContents, PutLine, ReadCart, RemoveLine
 from schemas.http.carts import Cart, CartLine, MergeCart, PutQuantity
@@ -17,7 +17,7 @@ from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.shop.guests import guest_key, merge_guest, new_guest_token
-from serve.shop.membership import price_level
+from serve.shop.membership import PriceTerms, price_terms
 
 _GUEST_LENGTH: Final = 24
 
@@ -45,11 +45,27 @@ async def cart_of(desk: Desk, holder: str) -> Cart:
 
 async def _priced(desk: Desk, contents: CartContents, holder: str, guest_token: str | None = None) -> Cart:
     """With the prices that a checkout of this moment would make, those of a member's level too."""
-    level = await price_level(desk, holder) if contents.lines and is_id(holder, "usr") else None
+    terms = await price_terms(desk, holder) if contents.lines and is_id(holder, "usr") else PriceTerms()
     names = [f"{what}:{line.sku_id}" for line in contents.lines for what in ("sku", "member_price")]
-    facts = await desk.facts.fetch((*names, "member:rules")) if contents.lines else {}
-    lines = tuple(_line(line, facts.get("sku:" + line.sku_id), level, facts) for line in contents.lines)
-    return Cart(version=contents.version, lines=lines, total=_total(lines), clipped=contents.clipped, guest_token=guest_token)
+    facts = await desk.facts.fetch((*names, "member:rules", "shop:shipping")) if contents.lines else {}
+    lines = tuple(_line(line, facts.get("sku:" + line.sku_id), terms.level_id, facts) for line in contents.lines)
+    goods = _total(lines)
+    fee = None if goods is None else _fee(goods, facts)
+    paid = None if terms.free_shipping else fee
+    return Cart(
+        version=contents.version,
+        lines=lines,
+        total=goods if goods is None or paid is None else Money(amount=goods.amount + paid.amount, currency=goods.currency),
+        shipping=paid,
+        shipping_saved=fee if terms.free_shipping else None,
+        clipped=contents.clipped,
+        guest_token=guest_token,
+    )
+
+
+def _fee(goods: Money, facts: dict[str, Any]) -> Money | None:
+    fee = shipping_fee(goods.amount, goods.currency, facts.get("shop:shipping"))
+    return Money(amount=fee, currency=goods.currency) if fee else None
 
 
 def _line(line: Line, offer: Any, level: str | None, facts: dict[str, Any]) -> CartLine:

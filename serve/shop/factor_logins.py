@@ -12,6 +12,7 @@ from schemas.http.accounts import Tokens
 from schemas.http.factors import LoggedIn, PasskeyLogin, PasskeyOptions, SecondFactor, SmsSent, TicketShown
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_of_recovery
 from serve.passkeys import LOGIN, SECOND_FACTOR, assertion_options, prove_passkey
 from serve.proofs import prove_recovery_code, prove_totp
 from serve.requests import Refusal
@@ -63,6 +64,7 @@ async def _opened(request: ShopRequest, user_id: str, key: bytes, guest: str | N
     account = await request.desk.users.one(user_id)
     if account is None:
         raise Refusal("account_disabled")
+    tell_of_recovery(request, user_id, proven)
     return await session_opened(request, account, key, guest, cookie=cookie, stepped_up_at_ms=proven.at_ms)
 
 

@@ -42,6 +42,7 @@ from schemas.sessions import CheckSession, SessionAlive, SessionGranted
 from serve.answers import timestamp
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_of_recovery, tell_owner
 from serve.passkeys import STEP_UP, account_name, assertion_options, prove_passkey, register_passkey, registration_options
 from serve.proofs import (
     SECRET,
@@ -54,6 +55,7 @@ from serve.proofs import (
     recovery_hash,
 )
 from serve.requests import Refusal
+from serve.shop.shown_identities import shown
 from serve.signing_in import access_token_of
 from serve.sms_factor import check_sms, factors_of, phone_lookup, send_sms
 from serve.step_up import require_before_change, step_up_methods
@@ -137,7 +139,9 @@ def qr_svg(uri: str) -> str:
 async def confirm(request: ShopRequest, factor_id: FromPath[str], data: JSONBody[FirstCode]) -> SteppedUp:
     """From now on logins by other means ask for a code too. Make recovery codes next: the answer's token may."""
     desk, token = request.desk, request.customer()
-    await confirm_totp(desk, token.user_id, _factor(factor_id), data.code)
+    name = await _name_of(desk, token.user_id, _factor(factor_id))
+    await confirm_totp(desk, token.user_id, factor_id, data.code)
+    tell_owner(request, token.user_id, "factor_added", factor_id, device=name)
     return await _stepped_up(request, token, FactorProven(method="totp", factor_id=factor_id, at_ms=desk.clock.now_ms()))
 
 
@@ -153,10 +157,19 @@ async def remove_factor(request: ShopRequest, factor_id: FromPath[str]) -> None:
     """Take it away; with the last one the recovery codes go. Trusted devices are asked again."""
     user_id = (await require_before_change(request)).user_id
     desk = request.desk
-    removed = await desk.told("factors", user_id, RemoveFactor(factor_id=_factor(factor_id)), digest=b"remove")
+    name = await _name_of(desk, user_id, _factor(factor_id))
+    removed = await desk.told("factors", user_id, RemoveFactor(factor_id=factor_id), digest=b"remove")
     assert isinstance(removed, FactorsChanged)
     if removed.credential_id:
         await desk.passkeys.remove(removed.credential_id, user_id)
+    tell_owner(request, user_id, "factor_removed", factor_id, device=name)
+
+
+async def _name_of(desk: Desk, user_id: str, factor_id: str) -> str:
+    """What the user calls it; "?" when there is none."""
+    view = await factors_of(desk, user_id)
+    names = {one.factor_id: one.name for one in view.totp} | {one.factor_id: one.name for one in view.passkeys}
+    return names.get(factor_id) or "?"
 
 
 @post("/v1/me/factors/recovery-codes", operation_id="makeRecoveryCodes")
@@ -166,7 +179,9 @@ async def make_recovery_codes(request: ShopRequest) -> RecoveryCodes:
     desk = request.desk
     codes = tuple(new_recovery_code(desk) for _ in range(RECOVERY_CODES))
     hashes = tuple(recovery_hash(desk, user_id, code) for code in codes)
-    await desk.told("factors", user_id, SetRecoveryCodes(hashes=hashes))
+    command_id = desk.new_id()
+    await desk.told("factors", user_id, SetRecoveryCodes(hashes=hashes), command_id=command_id)
+    tell_owner(request, user_id, "recovery_renewed", command_id)
     return RecoveryCodes(codes=codes)
 
 
@@ -175,17 +190,27 @@ async def use_sms(request: ShopRequest) -> None:
     """Codes to the number that the user has bound count as a second factor from now on: to this number and to no later one."""
     user_id = (await require_before_change(request)).user_id
     desk = request.desk
-    phones = [one.subject for one in await desk.identities.of_user(user_id) if one.kind == "phone"]
+    phones = [one for one in await desk.identities.of_user(user_id) if one.kind == "phone"]
     if not phones:
         raise Refusal("method_unavailable")
-    await desk.told("factors", user_id, SetSms(lookup=phone_lookup(desk, phones[0])))
+    lookup = phone_lookup(desk, phones[0].subject)
+    known = (await factors_of(desk, user_id)).sms
+    changed = await desk.told("factors", user_id, SetSms(lookup=lookup))
+    assert isinstance(changed, FactorsChanged)
+    if known != lookup:
+        tell_owner(request, user_id, "factor_added", lookup, str(changed.generation), device=shown(phones[0]))
 
 
 @delete("/v1/me/factors/sms", operation_id="dropSms")
 async def drop_sms(request: ShopRequest) -> None:
     """Codes by SMS are no second factor any more."""
     user_id = (await require_before_change(request)).user_id
-    await request.desk.told("factors", user_id, SetSms(lookup=b""))
+    desk = request.desk
+    known = (await factors_of(desk, user_id)).sms
+    changed = await desk.told("factors", user_id, SetSms(lookup=b""))
+    assert isinstance(changed, FactorsChanged)
+    if known:
+        tell_owner(request, user_id, "factor_removed", known, str(changed.generation), device="SMS")
 
 
 @delete("/v1/me/trusted-devices", operation_id="forgetDevices")
@@ -210,6 +235,7 @@ async def add_passkey(request: ShopRequest, data: JSONBody[NewPasskey]) -> Stepp
     token = await require_before_change(request)
     desk = request.desk
     added = await register_passkey(desk, token.user_id, token.session_id, data)
+    tell_owner(request, token.user_id, "factor_added", added.factor_id, device=data.name)
     return await _stepped_up(request, token, FactorProven(method="passkey", factor_id=added.factor_id, at_ms=desk.clock.now_ms()))
 
 
@@ -220,7 +246,9 @@ async def add_passkey(request: ShopRequest, data: JSONBody[NewPasskey]) -> Stepp
 async def step_up(request: ShopRequest, data: JSONBody[StepUp]) -> SteppedUp:
     """Prove a second factor, in this session."""
     token = request.customer()
-    return await _stepped_up(request, token, await _proven(request.desk, token, data))
+    proven = await _proven(request.desk, token, data)
+    tell_of_recovery(request, token.user_id, proven)
+    return await _stepped_up(request, token, proven)
 
 
 @post("/v1/me/step-up/passkey-options", operation_id="stepUpPasskeyOptions", status_code=200)

@@ -1,6 +1,6 @@
 """Membership: how one stands, the daily visit, points, the points mall, the birthday."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from litestar import get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -48,13 +48,27 @@ async def _rules(desk: Desk) -> MemberRules:
     return rules
 
 
-async def price_level(desk: Desk, user_id: str) -> str | None:
-    """The level that a user's order is priced by, as of now; its owner confirms it when the order is placed. None: no membership here."""
-    if await rules_now(desk) is None:
+class PriceTerms(NamedTuple):
+    """By what an order is priced: the buyer's level (None: no membership here), and whether a free parcel is left this month."""
+
+    level_id: str | None = None
+    free_shipping: bool = False
+
+
+async def member_of(desk: Desk, user_id: str) -> tuple[MemberView, LevelTerms] | None:
+    """How a user stands now, and the level; None where the shop has no membership."""
+    rules = await rules_now(desk)
+    if rules is None:
         return None
     view = await desk.told("member", user_id, ReadMember())
     assert isinstance(view, MemberView)
-    return view.level_id
+    return view, level_of(rules, view.level_id)
+
+
+async def price_terms(desk: Desk, user_id: str) -> PriceTerms:
+    """What a user's order is priced by, as of now; its owner confirms it when the order is placed."""
+    found = await member_of(desk, user_id)
+    return PriceTerms() if found is None else PriceTerms(found[0].level_id, found[1].free_shipping > found[0].shipping_used)
 
 
 def _limited(request: ShopRequest) -> tuple[Desk, str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from litestar import get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from actors.storage.desk_reads import PaidRow
 from actors.storage.orders import OrderRow
 from schemas.cart import CartContents, ConsumeLines, ReadCart
 from schemas.envelope import Answer
@@ -19,7 +20,7 @@ from serve.cursors import cursor_of, parts_of
 from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
-from serve.shop.membership import price_level
+from serve.shop.membership import price_terms
 from serve.shop.ship_to import goes_to
 from serve.step_up import require_step_up
 
@@ -43,6 +44,19 @@ def line_of(line: PricedLine, currency: str) -> OrderLine:
     )
 
 
+def amounts_of(row: OrderRow | OrderView | PaidRow, currency: str) -> dict[str, Any]:
+    """What points and delivery have to do with a total; null where it is nothing."""
+    return {
+        "points": row.points,
+        "points_discount": Money(amount=row.points_discount, currency=currency) if row.points_discount else None,
+        "shipping": Money(amount=row.shipping, currency=currency) if row.shipping else None,
+    }
+
+
+def _saved(row: OrderRow | OrderView, currency: str) -> Money | None:
+    return Money(amount=row.shipping_saved, currency=currency) if row.shipping_saved else None
+
+
 def _order(view: OrderView, position: str | None = None) -> Order:
     return Order(
         order_id=view.order_id,
@@ -55,7 +69,8 @@ def _order(view: OrderView, position: str | None = None) -> Order:
         coupons=view.coupons,
         payments=view.payments,
         reason=view.reason or None,
-        points=view.points,
+        **amounts_of(view, view.total.currency),
+        shipping_saved=_saved(view, view.total.currency),
         position=position,
     )
 
@@ -72,6 +87,8 @@ def _order_of_row(row: OrderRow) -> Order:
         coupons=tuple(claim.coupon_id for claim in row.coupons),
         payments=row.payments,
         reason=row.reason or None,
+        **amounts_of(row, row.currency),
+        shipping_saved=_saved(row, row.currency),
     )
 
 
@@ -93,7 +110,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
     ship_to = await goes_to(desk, user_id, data.ship_to, data.address_id)
     if is_large(desk, data.expected_total):
         await require_step_up(request)
-    cart, level = await asyncio.gather(desk.told("cart", user_id, ReadCart()), price_level(desk, user_id))
+    cart, terms = await asyncio.gather(desk.told("cart", user_id, ReadCart()), price_terms(desk, user_id))
     assert isinstance(cart, CartContents)
     drifted = data.cart_version is not None and data.cart_version != cart.version
     command = PlaceOrder(
@@ -107,7 +124,8 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         sealed_ship_to=await desk.user_keys.seal_address(user_id, ship_to),
         hold_ms=desk.settings.hold_ms,
         points=data.points,
-        member_level=level,
+        member_level=terms.level_id,
+        free_shipping=terms.free_shipping,
     )
     answer = await desk.ask("order", user_id, command, command_id=command_id, digest=digest)
     if drifted and answer.code == "cart_empty":
@@ -197,10 +215,11 @@ async def list_orders(
     rows = await desk.orders.page(await _people(desk, user_id), before_ms, before_id, limit + 1)
     page = rows[:limit]
     more = cursor_of("o", str(page[-1].placed_at_ms), page[-1].order_id) if len(rows) > limit else None
-    return OrderPage(orders=tuple(_in_list(row) for row in page), next_cursor=more, behind=behind)
+    return OrderPage(orders=tuple(in_list(row) for row in page), next_cursor=more, behind=behind)
 
 
-def _in_list(row: OrderRow) -> OrderInList:
+def in_list(row: OrderRow) -> OrderInList:
+    """An order as a list shows it."""
     return OrderInList(
         order_id=row.order_id,
         status=row.status,
@@ -208,6 +227,7 @@ def _in_list(row: OrderRow) -> OrderInList:
         placed_at=timestamp(row.placed_at_ms),
         expires_at=timestamp(row.expires_at_ms),
         sale_id=row.sale_id or None,
+        **amounts_of(row, row.currency),
     )
 
 

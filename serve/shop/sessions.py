@@ -13,6 +13,7 @@ from schemas.sessions import ListSessions, Refresh, Revoke, RevokeAll, SessionLi
 from serve.answers import timestamp
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_owner
 from serve.requests import Refusal
 from serve.signing_in import tokens_of
 
@@ -96,6 +97,7 @@ async def log_out_everywhere(request: ShopRequest) -> None:
     """End every session of the user, this one too."""
     token, desk = request.customer(), request.desk
     await end_sessions(desk, token.user_id)
+    tell_owner(request, token.user_id, "sessions_ended", token.session_id)
     desk.revocations.end([token.session_id])
     desk.cookies.take_back(request.head)
 

@@ -14,6 +14,7 @@ from schemas.http.third_party import (
     BeginLogin,
     FinishLogin,
     FinishMiniProgram,
+    FinishNative,
     LoginBegun,
     LoginFinished,
     LoginsOffered,
@@ -26,6 +27,7 @@ from schemas.oauth import ExternalIdentity, LoginDenied, LoginReturn, LoginStart
 from serve.answers import timestamp
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_of_added, tell_owner
 from serve.requests import Refusal
 from serve.shop.shown_identities import shown
 from serve.signing_in import signed_in
@@ -67,8 +69,10 @@ async def begin_login(request: ShopRequest, provider: FromPath[str], data: JSONB
     )  # fmt: skip
     await desk.oauth_flows.add(secrets.flow_hash, secrets.secret_hash, flow, now_ms)
     start = LoginStart(redirect_uri=redirect_uri, state=secrets.state, nonce=secrets.nonce, code_verifier=secrets.code_verifier)
+    native = found.name == _APPLE and desk.services.logins.apple_native is not None
     return LoginBegun(
-        authorize_url=found.authorize_url(start), state=secrets.state, login_secret=secrets.secret, expires_in=FLOW_S
+        authorize_url=found.authorize_url(start), state=secrets.state, login_secret=secrets.secret, expires_in=FLOW_S,
+        nonce=secrets.nonce if native else None,
     )  # fmt: skip
 
 
@@ -88,8 +92,25 @@ async def finish_login(request: ShopRequest, provider: FromPath[str], data: JSON
     )
     proven = _proven(found.name, await found.identify(back, desk.clock.now_ms() // 1000))
     if flow.purpose == "link":
-        return await _linked(desk, str(flow.user_id), proven)
+        return await _linked(request, str(flow.user_id), proven)
     return await _signed_in(request, proven, secrets.flow_hash, data.guest_token, cookie=data.cookie)
+
+
+@post("/v1/logins/{provider:str}/native", operation_id="finishNativeLogin", status_code=200)
+async def finish_native(request: ShopRequest, provider: FromPath[str], data: JSONBody[FinishNative]) -> LoginFinished:
+    """Finish with what Apple's system gave our app. Works once, as a finish by code does: the token is of this login's nonce."""
+    desk = request.desk
+    apple = desk.services.logins.apple_native
+    if apple is None or provider != _APPLE:
+        raise Refusal("login_not_offered")
+    secrets, now_ms = FlowSecrets(state=data.state, secret=data.login_secret), desk.clock.now_ms()
+    flow = await desk.oauth_flows.take(secrets.flow_hash, secrets.secret_hash, _APPLE, now_ms)
+    if flow is None or (flow.purpose == "link" and request.customer().user_id != flow.user_id):
+        raise Refusal("state_invalid")
+    proven = _proven("apple", await apple.identify_native(data.id_token, secrets.nonce, data.user or "", now_ms // 1000))
+    if flow.purpose == "link":
+        return await _linked(request, str(flow.user_id), proven)
+    return await _signed_in(request, proven, secrets.flow_hash, data.guest_token)
 
 
 @post("/v1/logins/{provider:str}/mini-program", operation_id="finishMiniProgramLogin", status_code=200)
@@ -103,7 +124,7 @@ async def finish_mini_program(request: ShopRequest, provider: FromPath[str], dat
     user_id = (await require_where_protected(request)).user_id if data.purpose == "link" else ""
     proven = _proven("wechat", await mini_program.identify_mini_program(data.code, desk.clock.now_ms() // 1000))
     if user_id:
-        return await _linked(desk, user_id, proven)
+        return await _linked(request, user_id, proven)
     return await _signed_in(request, proven, hashlib.sha256(b"mini\0" + data.code.encode()).digest(), data.guest_token)
 
 
@@ -119,13 +140,16 @@ async def _signed_in(
     return LoginFinished(purpose="login", tokens=tokens)
 
 
-async def _linked(desk: Desk, user_id: str, proven: ProvenIdentity) -> LoginFinished:
+async def _linked(request: ShopRequest, user_id: str, proven: ProvenIdentity) -> LoginFinished:
+    desk = request.desk
+    before = await desk.identities.of_user(user_id)
     if await desk.identities.find(proven) not in (None, user_id):
         raise Refusal("identity_taken")
     code = await desk.identities.add(user_id, proven)
     if code:
         raise Refusal(code, {"limit": IDENTITIES_MAX} if code == "identities_full" else None)
     await desk.identities.learn_union(proven)
+    tell_of_added(request, user_id, proven, before)
     return LoginFinished(purpose="link")
 
 
@@ -171,9 +195,14 @@ async def remove_identity(request: ShopRequest, identity_id: FromPath[str]) -> N
     token = await require_where_protected(request)
     if not is_id(identity_id, "idn"):
         raise Refusal("identity_unknown")
+    before = await request.desk.identities.of_user(token.user_id)
     code = await request.desk.identities.remove(token.user_id, identity_id)
     if code:
         raise Refusal(code)
+    for gone in before:
+        if gone.identity_id == identity_id:
+            change = (identity_id, str(gone.added_at_ms))
+            tell_owner(request, token.user_id, "identity_removed", *change, before=before, identity=shown(gone) or gone.kind)
 
 
-HANDLERS: Final[list[Any]] = [list_logins, begin_login, finish_login, finish_mini_program, list_identities, remove_identity]
+HANDLERS: Final[list[Any]] = [list_logins, begin_login, finish_login, finish_native, finish_mini_program, list_identities, remove_identity]

@@ -10,15 +10,16 @@ from actors.domain.masking import masked_line, masked_name, masked_phone, masked
 from actors.domain.staff import role_names
 from actors.storage.addresses import SavedAddress
 from actors.storage.identities import Identity
-from schemas.http.orders import OrderInList
-from schemas.http.staff import AddressSeen, ForReason, IdentitySeen, Person, PersonState, StaffOrderPage, Unmask
+from schemas.http.catalogue import Titles
+from schemas.http.staff import AddressSeen, ForReason, IdentitySeen, MembershipSeen, Person, PersonState, StaffOrderPage, Unmask
 from schemas.ids import derived_id, order_shard
-from schemas.money import Money
 from schemas.order import CancelOrder
-from serve.answers import timestamp
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.notices import tell_owner
 from serve.requests import Refusal
+from serve.shop.membership import member_of
+from serve.shop.orders import in_list
 from serve.shop.sessions import end_sessions, sessions_of
 from serve.staff.doing import deed_of, refusing, told_for
 from serve.staff.roles import user_of
@@ -41,6 +42,22 @@ async def _person(desk: Desk, user_id: str, clear: tuple[str, ...] = ()) -> Pers
         roles=role_names(actor.roles),
         identities=tuple(_identity(one, clear="identities" in clear) for one in identities),
         addresses=tuple(_address(one, clear="addresses" in clear) for one in addresses),
+        membership=await _membership(desk, user_id),
+    )
+
+
+async def _membership(desk: Desk, user_id: str) -> MembershipSeen | None:
+    """How somebody stands, for whoever serves them; None where the shop has no membership."""
+    found = await member_of(desk, user_id)
+    if found is None:
+        return None
+    view, level = found
+    return MembershipSeen(
+        level_id=level.level_id,
+        titles=Titles(en=level.title, zh=level.title_zh),
+        priority=level.priority,
+        support_queue=level.support_queue,
+        points=view.available,
     )
 
 
@@ -121,25 +138,14 @@ async def end_sessions_of(request: ShopRequest, user_id: FromPath[str], data: JS
     with refusing():
         await desk.roles.note(request.actor(), deed)
     await end_sessions(desk, name)
+    tell_owner(request, name, "sessions_ended", request.head.id)
 
 
 @get("/v1/staff/users/{user_id:str}/orders", operation_id="listOrdersOf")
 async def list_orders_of(request: ShopRequest, user_id: FromPath[str]) -> StaffOrderPage:
     """The newest orders of an account."""
     rows = await request.desk.orders.page([user_of(user_id)], 2**62, "", ORDERS_SHOWN)
-    return StaffOrderPage(
-        orders=tuple(
-            OrderInList(
-                order_id=row.order_id,
-                status=row.status,
-                total=Money(amount=row.total_amount, currency=row.currency),
-                placed_at=timestamp(row.placed_at_ms),
-                expires_at=timestamp(row.expires_at_ms),
-                sale_id=row.sale_id or None,
-            )
-            for row in rows
-        )
-    )
+    return StaffOrderPage(orders=tuple(in_list(row) for row in rows))
 
 
 def _order_of(desk: Desk, user_id: str, name: str) -> str:

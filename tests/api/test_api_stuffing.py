@@ -3,12 +3,14 @@
 import asyncio
 import collections
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from schemas.settings import Settings
 from serve.login_guard import AGAIN_S, FORGIVEN_MS, TURNS_PER_THREAD, WAITING_MAX, LoginGuard, Place, network_of
+from serve.login_tries import LoginTries
 from serve.passwords import Passwords
 from serve.requests import Refusal
 
@@ -79,9 +81,9 @@ async def test_control_f58_with_more_threads_the_same_crowd_has_more_hashes_unde
 class Line:
     """A guard whose turns are all taken, and who had his in which order."""
 
-    def __init__(self) -> None:
+    def __init__(self, tries: LoginTries | None = None) -> None:
         self.now_ms = 0.0
-        self.guard = LoginGuard(lambda: self.now_ms, threads=1)
+        self.guard = LoginGuard(lambda: self.now_ms, threads=1, tries=tries or LoginTries.alone())
         self.inside = [self.guard.enter("") for _ in range(TURNS_PER_THREAD)]
         self.served: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
@@ -172,3 +174,34 @@ async def test_a_hashing_process_that_died_is_started_again() -> None:
     assert await passwords.fits("correct horse battery staple", kept) is True
     assert await passwords.fits("wrong", kept) is False
     passwords.close()
+
+
+async def test_f58_what_tried_at_one_replica_stands_last_at_the_other(tmp_path: Path) -> None:
+    key = bytes(range(64))
+    lines = [Line(LoginTries.shared(tmp_path / "login-tries", key)) for _ in range(2)]
+    for number in range(WAITING_MAX):
+        lines[0].guard.left(lines[0].guard.enter(f"10.0.1.{number}"), has_turn=False)
+    for number in range(WAITING_MAX):
+        lines[1].enter(f"10.0.1.{number}")
+    lines[1].enter("10.0.2.1")
+    assert (await lines[1].go_on())[:2] == [f"10.0.1.{WAITING_MAX - 1} busy", "10.0.2.1"]
+
+
+async def test_f58_nobody_answers_for_another_and_nobody_knows_whose_cell_he_shares(tmp_path: Path) -> None:
+    tries, others = (LoginTries.shared(tmp_path / name, key) for name, key in (("a", b"k" * 32), ("b", b"l" * 32)))
+    networks = [f"10.{number >> 8}.{number & 255}.7" for number in range(10_000)]
+    for network in networks:
+        tries.set(network, 5.0)
+    assert {tries.forgiven_at(network) for network in networks} == {5.0}
+    assert sum(tries.forgiven_at(f"172.16.{number >> 8}.{number & 255}") > 0 for number in range(10_000)) < 20
+    assert [tries._find(network) for network in networks[:9]] != [others._find(network) for network in networks[:9]]
+
+
+async def test_what_is_held_against_a_network_outlives_the_replica_and_a_torn_file_is_made_whole(tmp_path: Path) -> None:
+    file = tmp_path / "login-tries"
+    file.write_bytes(b"\0" * 100)
+    LoginTries.shared(file, b"k" * 32).set("10.0.0.1", 7.0)
+    again = LoginTries.shared(file, b"k" * 32)
+    assert (again.forgiven_at("10.0.0.1"), again.forgiven_at("10.0.0.2")) == (7.0, 0.0)
+    again.forgive("10.0.0.1", 2.0)
+    assert again.forgiven_at("10.0.0.1") == 5.0

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,18 @@ async def test_every_file_that_is_named_exists() -> None:
     assert [name for name in sorted(named) if not (ROOT / "serve" / name).is_file()] == []
 
 
-@pytest.mark.slow
-async def test_the_session_logs_in_with_a_second_factor(shop) -> None:
+def objects_in(text: str) -> list[dict[str, Any]]:
+    """The JSON objects of a text, one after the other."""
+    found, at = [], text.find("{")
+    while at >= 0:
+        one, at = json.JSONDecoder().raw_decode(text, at)
+        found.append(one)
+        at = text.find("{", at)
+    return found
+
+
+async def session_of(shop) -> str:
+    """What the session prints."""
     session = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
     # Other tests let time pass for the shop; the reader's telephone goes with it.
     ahead_s = round(shop.clock.now_ms() / 1000 - time.time())
@@ -39,7 +50,24 @@ async def test_the_session_logs_in_with_a_second_factor(shop) -> None:
     )  # fmt: skip
     out, complaints = await asked.communicate()
     assert asked.returncode == 0, complaints
-    text = out.decode()
+    return out.decode()
+
+
+@pytest.mark.slow
+async def test_the_session_logs_in_with_a_second_factor(shop) -> None:
+    text = await session_of(shop)
     last = json.JSONDecoder().raw_decode(text, text.rindex('{"access_token"'))[0]
     assert last["device_token"] is None, text
-    assert b'"codes":[' in out
+    assert '"codes":[' in text
+
+
+@pytest.mark.slow
+async def test_the_session_shows_a_membership_before_and_after_a_visit(shop) -> None:
+    found = objects_in(await session_of(shop))
+    before, after = [one for one in found if "level" in one]
+    assert (before["signed_in_today"], after["signed_in_today"], before["birthday"]) == (False, True, None)
+    assert (after["points"]["available"], after["growth"], after["level"]["support_queue"]) == (1, 1, "standard")
+    assert (after["birthday"]["month"], after["birthday"]["day"]) == (2, 29)
+    [signed] = [one for one in found if "streak" in one and "level" not in one]
+    assert (signed["streak"], signed["points"]) == (1, 1)
+    assert [set(one) for one in found if "moves" in one or "items" in one] == [{"moves", "next_cursor"}, {"items"}]

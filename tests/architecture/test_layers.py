@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "actors.runtime": ("schemas", "actors.domain", "actors.ports", "actors.owners", "actors.client", "actors.storage", "actors.adapters"),
     "serve": ("schemas", "actors"),
     "pipelines": ("schemas", "actors.domain", "actors.storage"),
-    "loadtests": ("actors.storage.embedded",),  # everything else over HTTP, as any client
+    # Everything else over HTTP, as any client.
+    "loadtests": ("actors.storage.embedded", "actors.runtime.priority"),
 }
 
 # Ray is named where actors and deployments are, and nowhere else.

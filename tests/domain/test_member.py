@@ -17,6 +17,7 @@ from schemas.member import (
     BirthdayKept,
     BirthdayView,
     Earn,
+    HoldPoints,
     MemberDone,
     MemberLevelSet,
     MemberView,
@@ -61,7 +62,8 @@ class Member:
         return view
 
     def earn(self, amount: int, order_id: str = "ord_1") -> None:
-        assert self.ask(Earn(order_id=order_id, amount=amount, currency="CNY")) == MemberDone(ref=order_id)
+        done = self.ask(Earn(order_id=order_id, amount=amount, currency="CNY"))
+        assert done == MemberDone(ref=order_id, priority=self.state.orders[order_id].priority)
 
     def wake(self) -> str:
         """Until the next reminder; its day."""
@@ -229,11 +231,41 @@ def test_members_do_not_all_wake_at_the_end_of_the_month() -> None:
     assert hours == {0, 1, 2, 3, 4, 5}
 
 
-def test_a_review_earns_once() -> None:
+@pytest.mark.parametrize(
+    ("reviews", "growth", "points", "rules", "level"),
+    [
+        ((), 5, 10, (0, 0), ""),
+        (("rev_1",), 5, 10, (5, 10), ""),
+        (("rev_1", "rev_1", "rev_1"), 5, 10, (5, 10), ""),
+        (("rev_1", "rev_2", "rev_1"), 5, 10, (10, 20), ""),
+        (("rev_1",), 0, 10, (0, 10), ""),
+        (("rev_1",), 5, 0, (5, 0), ""),
+        (("rev_1", "rev_2"), 60, 0, (120, 0), "silver"),
+        (("rev_1",), 500, 7, (500, 7), "gold"),
+        (("rev_1", "rev_2"), 0, 0, (0, 0), ""),
+    ],
+)
+def test_a_review_earns_what_the_rules_say_and_once(
+    reviews: tuple[str, ...], growth: int, points: int, rules: tuple[int, int], level: str
+) -> None:
+    terms = msgspec.structs.replace(RULES.terms, review_growth=growth, review_points=points)
+    member = Member(**{"member:rules": msgspec.structs.replace(RULES, terms=terms)})
+    for review_id in reviews:
+        assert member.ask(ReviewGrowth(review_id=review_id)) == MemberDone(ref=review_id)
+    assert (member.view().growth, member.points(), member.state.level_id) == (rules[0], (rules[1], 0), level)
+
+
+def test_a_review_pays_a_debt_first_and_earns_nothing_in_a_shop_without_rules() -> None:
     member = Member()
-    for _ in range(2):
-        assert member.ask(ReviewGrowth(review_id="rev_1")) == MemberDone(ref="rev_1")
-    assert (member.points(), member.view().growth) == ((10, 0), 5)
+    member.earn(1000)
+    member.ask(HoldPoints(hold_id=b"h", order_id="ord_2", deadline_ms=2**50, points=100))
+    member.ask(TakeBack(refund_id="ref_1", order_id="ord_1", amount=40))
+    assert member.points() == (0, 4)
+    member.ask(ReviewGrowth(review_id="rev_1"))
+    assert member.points() == (6, 0)
+    without = Member(**{"member:rules": None})
+    assert without.ask(ReviewGrowth(review_id="rev_1")) == MemberDone(ref="rev_1")
+    assert without.market.events == {}
 
 
 def test_points_expire_at_the_end_of_their_month_and_the_account_says_so() -> None:

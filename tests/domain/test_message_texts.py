@@ -7,7 +7,17 @@ import pytest
 from actors.domain import messages
 from schemas.message_templates import LANGUAGES, TEMPLATES
 
-VALUES = {"code": "042871", "minutes": "10", "device": "Firefox", "at": "2026-11-11T12:00:00Z", "left": "7"}
+VALUES = {
+    "code": "042871",
+    "minutes": "10",
+    "device": "Firefox",
+    "at": "2026-11-11T12:00:00Z",
+    "left": "7",
+    "due": "2026-11-12T12:00:00Z",
+    "identity": "k***@example.com",
+    "account": "DE***3000",
+    "in_force_at": "2026-11-12T12:00:00Z",
+}
 SMS_PART_MAX = 70
 """Characters of one text message in Chinese, the provider's signature included."""
 
@@ -17,7 +27,11 @@ def names(text: str) -> set[str]:
 
 
 def test_the_templates_are_those_that_the_shop_sends() -> None:
-    assert sorted(TEMPLATES) == ["account_exists", "code", "new_device", "no_account", "password_changed", "recovery_used"]
+    assert sorted(TEMPLATES) == [
+        "account_exists", "accounts_merged", "code", "factor_added", "factor_removed", "factor_reset_asked",
+        "factor_reset_cancelled", "factor_reset_done", "identity_added", "identity_removed", "new_device", "no_account",
+        "password_changed", "payout_changed", "recovery_renewed", "recovery_used", "sessions_ended",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES))

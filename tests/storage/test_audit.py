@@ -296,6 +296,7 @@ async def a_user_has_more_of_a_sale_than_it_allows(books: Books) -> str:
     row, placed = await books.events_of("order", OrderPlaced)
     line = PricedLine(sku_id="sku_hot", quantity=4, unit_price=1999, stock_key="sku_hot#0")
     forged = msgspec.structs.replace(placed, order_id="ord_x", sale_id="sal_1", lines=(line,), total=4 * 1999, limit=3)
+    forged = msgspec.structs.replace(forged, reservation_ids=placed.reservation_ids[:1])
     await books.forge("order", row["key"], forged)
     return "ord_x"
 

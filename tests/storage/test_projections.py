@@ -14,6 +14,7 @@ from schemas.order import (
     OrderConfirmed,
     OrderPaid,
     OrderPlaced,
+    OrderRanked,
     OrderRefused,
     OrderStarted,
     OrderStepMoved,
@@ -23,6 +24,7 @@ from schemas.order import (
     PaymentQuestioned,
     PaymentSettled,
     PaymentStarted,
+    PointsUse,
     PricedLine,
     RefundDone,
     RefundFailed,
@@ -343,3 +345,27 @@ async def test_a_sale_has_the_state_that_it_last_moved_to_and_checkouts_are_told
     state, version = await connection.fetchrow("SELECT state, version FROM flash_sale")
     assert state == "open"
     assert version > before
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one step", "step by step"])
+async def test_an_order_says_what_points_and_delivery_were_and_how_early_it_is_packed(
+    writer: Any, follower: Follower, connection: Any, at_once: bool
+) -> None:
+    points = PointsUse(hold_id=b"h", points=300, discount=200)
+    turns = (
+        [placed(points=points, shipping=80, shipping_saved=0)],
+        [started()],
+        [paid_now(), OrderPaid(order_id=ORDER, payment_id=PAYMENT, at_ms=13)],
+    )
+    for turn in (*turns, [OrderRanked(order_id=ORDER, priority=3)]):
+        await writer.write("order", USER, *turn)
+        if not at_once:
+            await follower.step()
+    while await follower.step():
+        pass
+    row = await connection.fetchrow("SELECT status, points, points_discount, shipping, shipping_saved, priority FROM orders")
+    assert tuple(row) == ("paid", 300, 200, 80, 0, 3)
+
+
+def paid_now() -> PaymentSettled:
+    return PaymentSettled(order_id=ORDER, payment_id=PAYMENT, provider_id="pi_1", amount=1000, currency="CNY", at_ms=13)

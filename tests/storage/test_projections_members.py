@@ -5,16 +5,22 @@ from typing import Any
 import asyncpg
 import pytest
 
+from actors.owners.facts import FactCache
+from actors.owners.limits import Limits
 from actors.storage.audit import audit
+from actors.storage.clock import DatabaseClock
 from actors.storage.facts import PostgresFacts
 from actors.storage.projections.follower import Follower
 from actors.storage.projections.groups import GROUPS
 from actors.storage.projections.rebuild import rebuild
 from schemas.member import (
+    Estate,
     MemberEarned,
+    MemberHandedOver,
     MemberLevelSet,
     MemberSignedIn,
     MemberTakenBack,
+    MemberTookOver,
     PointsCommitted,
     PointsHeld,
     PointsReinstated,
@@ -112,3 +118,69 @@ async def test_rules_prices_and_the_mall_are_facts_that_make_news(connection: An
     assert isinstance(item, MallItem)
     assert (item.kind, item.points, item.active) == ("goods", 5, True)
     await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "name"),
+    [
+        ("DELETE FROM member_price WHERE sku_id = 'sku_1' AND level_id = 'silver'", "member_price:sku_1"),
+        ("DELETE FROM member_price", "member_price:sku_1"),
+        ("UPDATE member_price SET sku_id = 'sku_2' WHERE level_id = 'gold'", "member_price:sku_1"),
+        ("DELETE FROM points_mall_item", "mall:mal_1"),
+        ("DELETE FROM member_level WHERE level_id = 'platinum'", "member:rules"),
+        ("DELETE FROM shipping_fee", "shop:shipping"),
+    ],
+)
+async def test_what_is_deleted_is_news_too(connection: Any, database_url: str, sql: str, name: str) -> None:
+    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=1)
+    facts = PostgresFacts(pool)
+    for change in CHANGES:
+        await connection.execute(change)
+    await connection.execute("INSERT INTO sku (sku_id, product_id, code, price_minor, currency) VALUES ('sku_2', 'p', 'd', 100, 'CNY')")
+    await connection.execute("INSERT INTO shipping_fee (currency, fee_minor) VALUES ('CNY', 800)")
+    since, _ = await facts.changed(-1)
+    before = (await facts.load([name]))[name]
+    await connection.execute(sql)
+    version, names = await facts.changed(since)
+    assert name in names
+    assert version > since
+    assert (await facts.load([name])).get(name) != before
+    # Whoever begins now begins after the deletion, and hears of it no more.
+    assert await facts.changed(-1) == (version, [])
+    assert (await facts.changed(version))[1] == []
+    await pool.close()
+
+
+async def test_a_cache_drops_a_member_price_that_was_deleted(connection: Any, database_url: str) -> None:
+    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=1)
+    for change in CHANGES:
+        await connection.execute(change)
+    cache = FactCache(PostgresFacts(pool), DatabaseClock(), Limits())
+    names = ("member_price:sku_1", "sku:sku_1")
+    assert await cache.fetch(list(names))
+    assert cache.get(names)["member_price:sku_1"].prices == {"gold": 90, "silver": 95}
+    await connection.execute("DELETE FROM member_price")
+    await cache.refresh()
+    assert await cache.fetch(list(names))
+    assert cache.get(names)["member_price:sku_1"] is None
+    await pool.close()
+
+
+async def test_a_transfer_between_two_members_is_in_the_tables_of_both(writer: Any, database_url: str, connection: Any) -> None:
+    estate = Estate(parts=((900, 100),), growth=((1, 10),), level_id="gold")
+    owing = Estate(debt=30)
+    follower = Follower(database_url, {"members": GROUPS["members"]})
+    await writer.write("member", USER, EARNED)
+    await writer.write("member", USER, MemberHandedOver(to_user_id="usr_2", number=1, estate=estate, at_ms=3))
+    await writer.write("member", "usr_2", MemberTookOver(from_user_id=USER, number=1, estate=estate, at_ms=3))
+    await writer.write("member", "usr_2", MemberTookOver(from_user_id="usr_3", number=1, estate=owing, at_ms=4, taken=((900, 30),)))
+    while await follower.step():
+        pass
+    rows = await connection.fetch("SELECT user_id, account, sum(amount)::bigint FROM points_entry GROUP BY 1, 2 ORDER BY 1, 2")
+    assert [tuple(row) for row in rows if row[2]] == [
+        (USER, "issued", -100), (USER, "moved", 100), ("usr_2", "available", 70), ("usr_2", "moved", -70),
+    ]  # fmt: skip
+    assert await connection.fetchval("SELECT count(*) FROM (SELECT FROM points_entry GROUP BY posting HAVING sum(amount) <> 0) x") == 0
+    standings = await connection.fetch("SELECT user_id, available FROM member_standing ORDER BY user_id")
+    assert [tuple(row) for row in standings] == [(USER, 0), ("usr_2", 70)]
+    await follower.close()

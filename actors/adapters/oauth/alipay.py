@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from actors.adapters.oauth.alipay_certificates import certificates
 from actors.adapters.oauth.alipay_signature import private_key, public_key, signed, signed_part
 from actors.adapters.oauth.calls import TIMEOUT_S, Calls
 from schemas.oauth import ExternalIdentity, LoginDenied, LoginReturn, LoginStart, LoginUnknown, Proof, Provider
@@ -29,7 +30,10 @@ _Body = TypeVar("_Body")
 
 
 class AlipayLogin:
-    """Implements ``actors.ports.oauth.LoginProvider``. ValueError when a key cannot be read."""
+    """Implements ``actors.ports.oauth.LoginProvider``. ValueError when a key or a certificate cannot be read.
+
+    Either alipay_public_key, or the three certificates of Alipay's console in PEM: app_cert, root_cert, alipay_cert.
+    """
 
     name: Provider = "alipay"
 
@@ -38,13 +42,18 @@ class AlipayLogin:
         *,
         app_id: str,
         app_private_key: str,
-        alipay_public_key: str,
+        alipay_public_key: str = "",
+        app_cert: str = "",
+        root_cert: str = "",
+        alipay_cert: str = "",
         authorize_url: str = AUTHORIZE_URL,
         gateway_url: str = GATEWAY_URL,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._app_id = app_id
-        self._private_key, self._public_key = private_key(app_private_key), public_key(alipay_public_key)
+        self._private_key = private_key(app_private_key)
+        self._certificates = certificates(app_cert, root_cert, alipay_cert, self._private_key) if app_cert else None
+        self._public_key = self._certificates.alipay_key if self._certificates else public_key(alipay_public_key)
         self._authorize_url, self._gateway_url = authorize_url.rstrip("/"), gateway_url
         self._calls = Calls(timeout_s)
 
@@ -89,11 +98,14 @@ class AlipayLogin:
             "timestamp": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now_s + BEIJING_S)),
             "version": "1.0",
         }
+        if self._certificates is not None:
+            query |= {"app_cert_sn": self._certificates.app_sn, "alipay_root_cert_sn": self._certificates.root_sn}
         query["sign"] = signed(query | form, self._private_key)
         reply = await self._calls.post(self._gateway_url, form, query)
         if reply.status != 200:
             return LoginUnknown(detail=reply.reason())
-        part = signed_part(reply.body, (method.replace(".", "_") + "_response", _ERROR), self._public_key)
+        names = (method.replace(".", "_") + "_response", _ERROR)
+        part = signed_part(reply.body, names, self._public_key, self._certificates.alipay_sn if self._certificates else "")
         if part is None:
             return LoginUnknown(detail="not_signed_by_alipay")
         return _read(*part, kind)

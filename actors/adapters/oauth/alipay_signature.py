@@ -18,6 +18,7 @@ KEY_BITS_MIN: Final = 2048
 """RSA2 asks for it."""
 
 _SIGN: Final = "sign"
+_CERTIFICATE: Final = "alipay_cert_sn"
 
 
 def signing_content(parameters: Mapping[str, str]) -> str:
@@ -39,15 +40,20 @@ def verified(content: bytes, signature: str, key: RSAPublicKey) -> bool:
     return True
 
 
-def signed_part(body: bytes, names: tuple[str, ...], key: RSAPublicKey) -> tuple[str, bytes] | None:
+def signed_part(body: bytes, names: tuple[str, ...], key: RSAPublicKey, certificate: str = "") -> tuple[str, bytes] | None:
     """(name, text) of the answer's one signed part, if it is one of ``names`` and its signature fits; else None.
+
+    certificate: the number of the one whose key it is, which the answer must name.
 
     The text is cut out of the body as it stands: written anew it would not be what was signed.
     """
     try:
         parts = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         signature = msgspec.json.decode(parts.pop(_SIGN, b'""'), type=str)
+        named = msgspec.json.decode(parts.pop(_CERTIFICATE, b'""'), type=str)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if certificate and named != certificate:
         return None
     for name in names:
         part = parts.get(name)

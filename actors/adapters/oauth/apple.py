@@ -17,9 +17,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from actors.adapters.oauth.calls import TIMEOUT_S, Calls, Reply
-from actors.adapters.oauth.id_token import AppleClaims, Keys, key_id_of, read_id_token, read_keys
+from actors.adapters.oauth.id_token import AppleClaims, AppleNotice, Keys, key_id_of, read_id_token, read_keys, read_notice
 from schemas.oauth import ExternalIdentity, LoginDenied, LoginReturn, LoginStart, LoginUnknown, Proof, Provider
-from schemas.providers.apple import AppleError, AppleToken, AppleUser
+from schemas.providers.apple import AppleError, ApplePosted, AppleToken, AppleUser
 
 URL: Final = "https://appleid.apple.com"
 
@@ -43,16 +43,25 @@ def challenge_of(code_verifier: str) -> str:
 class AppleLogin:
     """Implements ``actors.ports.oauth.LoginProvider``. Keeps Apple's public keys and no state of logins.
 
-    url: also Apple's name as issuer and audience. client_id: the Services ID. private_key: of ``key_id``, PEM (the ``.p8``
-    file). ValueError when it cannot be read.
+    url: also Apple's name as issuer and audience. client_id: the Services ID. app_id: the app's bundle id, for native logins.
+    private_key: of ``key_id``, PEM (the ``.p8`` file). ValueError when it cannot be read.
     """
 
     name: Provider = "apple"
 
     def __init__(
-        self, *, client_id: str, team_id: str, key_id: str, private_key: str, url: str = URL, timeout_s: float = TIMEOUT_S
+        self,
+        *,
+        client_id: str,
+        team_id: str,
+        key_id: str,
+        private_key: str,
+        url: str = URL,
+        timeout_s: float = TIMEOUT_S,
+        app_id: str = "",
     ) -> None:
         self._client_id, self._team_id, self._key_id = client_id, team_id, key_id
+        self._app_id = app_id
         self._url = url.rstrip("/")
         self._private_key = _private_key(private_key)
         self._calls = Calls(timeout_s)
@@ -98,14 +107,28 @@ class AppleLogin:
         claims = read_id_token(token.id_token, self._keys, issuer=self._url, audience=self._client_id, nonce=back.nonce, now_s=now_s)
         if not isinstance(claims, AppleClaims):
             return LoginDenied(reason="not_genuine", detail=claims)
-        return ExternalIdentity(
-            provider="apple",
-            subject=claims.subject,
-            display_name=name_of(back.user),
-            email=claims.email,
-            email_verified=claims.email_verified,
-            email_relayed=claims.email_relayed,
-        )
+        return _identity(claims, back.user)
+
+    async def identify_native(self, id_token: str, nonce: str, user: str, now_s: int) -> Proof:
+        """Who the system of a telephone says is there, to our app and for this nonce. No code is exchanged."""
+        if not await self._knows_key(id_token, now_s):
+            return LoginUnknown(detail="keys_unavailable")
+        claims = read_id_token(id_token, self._keys, issuer=self._url, audience=self._app_id, nonce=nonce, now_s=now_s)
+        if not isinstance(claims, AppleClaims):
+            return LoginDenied(reason="not_genuine", detail=claims)
+        return _identity(claims, user)
+
+    async def read_notice(self, body: bytes, now_s: int) -> AppleNotice | LoginDenied | LoginUnknown:
+        """What a server-to-server notification says, once it is known to be Apple's and meant for us."""
+        try:
+            payload = msgspec.json.decode(body, type=ApplePosted).payload
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return LoginDenied(reason="not_genuine", detail="malformed")
+        if not await self._knows_key(payload, now_s):
+            return LoginUnknown(detail="keys_unavailable")
+        audiences = {name for name in (self._client_id, self._app_id) if name}
+        found = read_notice(payload, self._keys, issuer=self._url, audiences=audiences, now_s=now_s)
+        return found if isinstance(found, AppleNotice) else LoginDenied(reason="not_genuine", detail=found)
 
     def client_secret(self, now_s: int) -> str:
         """A token that says who asks, good for ``SECRET_S``."""
@@ -128,6 +151,17 @@ class AppleLogin:
             if keys:
                 self._keys, self._keys_at_s = keys, now_s
             return bool(keys)
+
+
+def _identity(claims: AppleClaims, user: str) -> ExternalIdentity:
+    return ExternalIdentity(
+        provider="apple",
+        subject=claims.subject,
+        display_name=name_of(user),
+        email=claims.email,
+        email_verified=claims.email_verified,
+        email_relayed=claims.email_relayed,
+    )
 
 
 def _refused(reply: Reply) -> LoginDenied | LoginUnknown:

@@ -6,7 +6,7 @@ algorithm, another place for keys (``jku``, ``x5u``) or brings a key along (``jw
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,11 +14,16 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from schemas.providers.apple import AppleEvent
+
 TOKEN_CHARS_MAX: Final = 8192
 """Apple's are under 1,000."""
 
 SKEW_S: Final = 60
 """How far two clocks may be apart."""
+
+NOTICE_S: Final = 7 * 86_400
+"""How old a notification may be: Apple tries again for hours, and we are down for less than a week."""
 
 KEYS_MAX: Final = 20
 """Apple publishes three or so."""
@@ -28,6 +33,18 @@ Keys = Mapping[str, PublicKey]
 Distrust = Literal["malformed", "algorithm", "key_unknown", "signature", "issuer", "audience", "expired", "not_yet", "nonce", "subject"]
 
 _ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
+
+
+class AppleNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """What Apple's server told by itself. kind: as Apple names it. at_s: when it was signed (UTC)."""
+
+    kind: str
+    subject: str
+    notice_id: str
+    at_s: int
+
+    def __repr__(self) -> str:
+        return f"AppleNotice(kind={self.kind!r})"
 
 
 class AppleClaims(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +94,42 @@ def _header(text: str) -> dict[str, Any]:
 
 def read_id_token(text: str, keys: Keys, *, issuer: str, audience: str, nonce: str, now_s: int) -> AppleClaims | Distrust:
     """The claims of a token of this login, or the first reason not to believe them."""
+    claims = _signed(text, keys)
+    if not isinstance(claims, dict):
+        return claims
+    return _distrusted(claims, issuer, audience, nonce, now_s) or _claims(claims)
+
+
+def read_notice(text: str, keys: Keys, *, issuer: str, audiences: Collection[str], now_s: int) -> AppleNotice | Distrust:
+    """What a server-to-server notification says, or the first reason not to believe it.
+
+    It has no nonce: whoever acts on it remembers its id for ``NOTICE_S``, after which it is too old.
+    """
+    claims = _signed(text, keys)
+    if not isinstance(claims, dict):
+        return claims
+    issued, expires, name = claims.get("iat"), claims.get("exp", now_s), claims.get("jti")
+    if claims.get("iss") != issuer:
+        return "issuer"
+    if claims.get("aud") not in audiences:
+        return "audience"
+    if type(issued) is not int or issued - SKEW_S > now_s:
+        return "not_yet"
+    if issued + NOTICE_S <= now_s or type(expires) is not int or expires + SKEW_S < now_s:
+        return "expired"
+    if not isinstance(name, str) or not 0 < len(name) <= 255:
+        return "malformed"
+    try:
+        event = msgspec.json.decode(claims["events"], type=AppleEvent)
+    except (KeyError, TypeError, ValueError):
+        return "malformed"
+    if not 0 < len(event.sub) <= 255:
+        return "subject"
+    return AppleNotice(kind=event.type, subject=event.sub, notice_id=name, at_s=issued)
+
+
+def _signed(text: str, keys: Keys) -> dict[str, Any] | Distrust:
+    """The claims of a token that one of these keys has signed."""
     kid = key_id_of(text)
     if kid is None:
         return "malformed"
@@ -90,9 +143,7 @@ def read_id_token(text: str, keys: Keys, *, issuer: str, audience: str, nonce: s
         claims: Any = jwt.decode(text, key, algorithms=[algorithm]).claims
     except (JoseError, ValueError):
         return "signature"
-    if not isinstance(claims, dict):
-        return "malformed"
-    return _distrusted(claims, issuer, audience, nonce, now_s) or _claims(claims)
+    return claims if isinstance(claims, dict) else "malformed"
 
 
 def _distrusted(claims: dict[str, Any], issuer: str, audience: str, nonce: str, now_s: int) -> Distrust | None:

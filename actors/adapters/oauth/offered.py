@@ -15,11 +15,19 @@ FILE: Final = "file:"
 
 
 class Logins:
-    """The offered providers of one replica, by name."""
+    """The offered providers of one replica, by name. apple: who is told by Apple's server; apple_native: where there is an app."""
 
-    def __init__(self, providers: tuple[LoginProvider, ...] = (), mini_program: MiniProgramProvider | None = None) -> None:
+    def __init__(
+        self,
+        providers: tuple[LoginProvider, ...] = (),
+        mini_program: MiniProgramProvider | None = None,
+        apple: AppleLogin | None = None,
+        apple_native: bool = False,
+    ) -> None:
         self.providers = {provider.name: provider for provider in providers}
         self.mini_program = mini_program
+        self.apple = apple
+        self.apple_native = apple if apple_native else None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -30,32 +38,40 @@ class Logins:
 def logins_of(settings: Settings) -> Logins:
     """The providers whose keys the settings hold. ValueError when a key cannot be read, or is there by half."""
     providers: list[LoginProvider] = []
+    apple: AppleLogin | None = None
     wechat = _wechat(settings)
     if wechat is not None and settings.wechat_app_id:
         providers.append(wechat)
     if _whole("QQ", settings.qq_app_id, settings.qq_app_key):
         providers.append(QQLogin(app_id=settings.qq_app_id, app_key=secret_of(settings.qq_app_key), url=settings.qq_url))
-    if _whole("ALIPAY", settings.alipay_app_id, settings.alipay_private_key, settings.alipay_public_key):
+    certificates = (settings.alipay_app_cert, settings.alipay_root_cert, settings.alipay_cert)
+    if any(certificates) and settings.alipay_public_key:
+        raise ValueError("STAMPEDE_ALIPAY_*: either the public key or the three certificates, and not both")
+    trusted = certificates if any(certificates) else (settings.alipay_public_key,)
+    if _whole("ALIPAY", settings.alipay_app_id, settings.alipay_private_key, *trusted):
         providers.append(
             AlipayLogin(
                 app_id=settings.alipay_app_id,
                 app_private_key=secret_of(settings.alipay_private_key),
                 alipay_public_key=secret_of(settings.alipay_public_key),
+                app_cert=secret_of(settings.alipay_app_cert),
+                root_cert=secret_of(settings.alipay_root_cert),
+                alipay_cert=secret_of(settings.alipay_cert),
                 authorize_url=settings.alipay_authorize_url,
                 gateway_url=settings.alipay_gateway_url,
             )
         )
     if _whole("APPLE", settings.apple_client_id, settings.apple_team_id, settings.apple_key_id, settings.apple_private_key):
-        providers.append(
-            AppleLogin(
-                client_id=settings.apple_client_id,
-                team_id=settings.apple_team_id,
-                key_id=settings.apple_key_id,
-                private_key=secret_of(settings.apple_private_key),
-                url=settings.apple_url,
-            )
+        apple = AppleLogin(
+            client_id=settings.apple_client_id,
+            team_id=settings.apple_team_id,
+            key_id=settings.apple_key_id,
+            private_key=secret_of(settings.apple_private_key),
+            url=settings.apple_url,
+            app_id=settings.apple_app_id,
         )
-    return Logins(tuple(providers), wechat if settings.wechat_mini_app_id else None)
+        providers.append(apple)
+    return Logins(tuple(providers), wechat if settings.wechat_mini_app_id else None, apple, bool(settings.apple_app_id))
 
 
 def _wechat(settings: Settings) -> WeChatLogin | None:

@@ -88,6 +88,7 @@ class MemberTables:
             ("spent", state.spent),
             ("expired", state.expired),
             ("taken_back", state.taken_back),
+            ("moved", state.moved),
             ("debt", -state.debt),
         ):
             if amount:

@@ -19,7 +19,8 @@ from schemas.sessions import REVOKED_KEPT_MS, SessionsEnded
 FETCH: Final = 2000
 
 READ_ORDERS: Final = """
-SELECT order_id, user_id, status, reason, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard, lines::text FROM orders
+SELECT order_id, user_id, status, reason, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard,
+    points, points_discount, shipping, shipping_saved, priority, lines::text FROM orders
 """
 READ_PAYMENTS: Final = """
 SELECT payment_id, order_id, user_id, status, amount, currency, provider_id, refund_id, started_at_ms, shard FROM payment
@@ -150,6 +151,11 @@ class Tables:
             order.placed_at_ms,
             order.expires_at_ms,
             shard,
+            order.points.points if order.points else 0,
+            order.points.discount if order.points else 0,
+            order.shipping,
+            order.shipping_saved,
+            order.priority,
             tuple(order.lines),
         )
         for payment in order.payments.values():

@@ -6,6 +6,7 @@
 | ``available`` | what the member may spend, and what has run out and was not swept away yet |
 | ``held`` | kept for an order or an exchange that is not settled |
 | ``spent``, ``expired``, ``taken_back`` | where points ended |
+| ``moved`` | what went to the account that this one was merged into; less what came from accounts that were merged into it |
 | ``debt`` | taken back when they were not there any more; the next earnings pay it first (credit) |
 
 Every posting sums to zero; the sums of a member's accounts are the counters of his entity.
@@ -16,9 +17,11 @@ from typing import Any, ClassVar, Final, NamedTuple
 from actors.storage.projections.projection import Fact, Statement
 from schemas.member import (
     MemberEarned,
+    MemberHandedOver,
     MemberLevelSet,
     MemberSignedIn,
     MemberTakenBack,
+    MemberTookOver,
     PointsCommitted,
     PointsExpired,
     PointsHeld,
@@ -56,7 +59,10 @@ INSERT INTO sign_in (user_id, day, streak, points, at_ms)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::integer[], $4::bigint[], $5::bigint[])
 """
 
-POINTS_EVENTS: Final = (MemberEarned, MemberTakenBack, PointsHeld, PointsCommitted, PointsReleased, PointsReinstated, PointsExpired)
+POINTS_EVENTS: Final = (
+    MemberEarned, MemberTakenBack, PointsHeld, PointsCommitted, PointsReleased, PointsReinstated, PointsExpired, MemberHandedOver,
+    MemberTookOver,
+)  # fmt: skip
 
 
 class PointsEntry(NamedTuple):
@@ -94,6 +100,13 @@ def postings(shard: int, seq: int, event: Any) -> tuple[PointsEntry, ...]:
             moved = {"spent": -event.points, "debt": event.debt_paid, "available": event.points - event.debt_paid}
         case PointsExpired():
             name, moved = f"expired:{where}:{event.number}", {"available": -event.points, "expired": event.points}
+        case MemberHandedOver():
+            name, gone = f"moved_out:{where}:{event.to_user_id}", sum(points for _, points in event.estate.parts)
+            moved = {"available": -gone, "debt": event.estate.debt, "moved": gone - event.estate.debt}
+        case MemberTookOver():
+            name, came = f"moved_in:{where}:{event.from_user_id}", sum(points for _, points in event.estate.parts)
+            there, owed = sum(points for _, points in event.taken), event.estate.debt
+            moved = {"moved": owed - came, "available": came - event.debt_paid - there, "debt": event.debt_paid + there - owed}
         case _:
             return ()
     return tuple(PointsEntry(name, account, amount, event.at_ms) for account, amount in moved.items() if amount)

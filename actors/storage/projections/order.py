@@ -11,6 +11,7 @@ from schemas.order import (
     OrderConfirmed,
     OrderPaid,
     OrderPlaced,
+    OrderRanked,
     OrderRefused,
     OrderStarted,
     OrderStepMoved,
@@ -20,14 +21,16 @@ from schemas.order import (
 
 INSERT_ORDERS: Final = """
 INSERT INTO orders (
-    order_id, user_id, status, reason, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard, updated_seq, lines, coupons
+    order_id, user_id, status, reason, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard, updated_seq, lines, coupons,
+    points, points_discount, shipping, shipping_saved, priority
 )
 SELECT r.order_id, r.user_id, r.status, r.reason, r.total, r.currency, r.sale_id, r.placed, r.expires, r.shard, r.seq,
-    r.lines::jsonb, r.coupons::jsonb
+    r.lines::jsonb, r.coupons::jsonb, r.points, r.points_discount, r.shipping, r.shipping_saved, r.priority
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::smallint[],
-    $11::bigint[], $12::text[], $13::text[]
-) AS r (order_id, user_id, status, reason, total, currency, sale_id, placed, expires, shard, seq, lines, coupons)
+    $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::smallint[]
+) AS r (order_id, user_id, status, reason, total, currency, sale_id, placed, expires, shard, seq, lines, coupons, points, points_discount,
+    shipping, shipping_saved, priority)
 """
 
 CHANGE_ORDERS: Final = """
@@ -42,25 +45,34 @@ UPDATE orders o SET
         )
         FROM jsonb_array_elements(o.lines) WITH ORDINALITY AS e (line, n)
     ) END,
+    priority = coalesce(c.priority, o.priority),
     updated_seq = c.seq
-FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::bigint[])
-    AS c (order_id, status, reason, refunded, moves, seq)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::smallint[], $7::bigint[])
+    AS c (order_id, status, reason, refunded, moves, priority, seq)
 WHERE o.order_id = c.order_id
 """
 
-_STATUS, _REASON, _SEQ, _LINES = 2, 3, 10, 11
+FILL_MERCHANT_ORDERS: Final = """
+INSERT INTO merchant_order (merchant_id, order_id)
+SELECT DISTINCT s.merchant_id, o.order_id FROM orders o CROSS JOIN LATERAL jsonb_array_elements(o.lines) AS line
+JOIN sku s ON s.sku_id = line ->> 'sku_id'
+WHERE EXISTS (SELECT FROM merchant) AND s.merchant_id IS NOT NULL ON CONFLICT DO NOTHING"""
+"""Orders that a rebuild found and the table before it had not. Reads every order where there are firms, and none elsewhere."""
+
+_STATUS, _REASON, _SEQ, _LINES, _PRIORITY = 2, 3, 10, 11, 17
 
 
 class _Change:
     """What happens in this step to an order of an earlier one. None: stays as it is. ``moves``: line number to stock key."""
 
-    __slots__ = ("moves", "reason", "refunded", "seq", "status")
+    __slots__ = ("moves", "priority", "reason", "refunded", "seq", "status")
 
     def __init__(self) -> None:
         self.status: str | None = None
         self.reason: str | None = None
         self.refunded = False
         self.moves: dict[str, str] = {}
+        self.priority: int | None = None
         self.seq = 0
 
 
@@ -69,10 +81,10 @@ class OrderProjection:
 
     events: ClassVar[tuple[type, ...]] = (
         OrderPlaced, OrderStarted, OrderStepMoved, OrderConfirmed, OrderRefused, OrderClosing, OrderCancelled, OrderPaid,
-        OrderUnfulfillable, RefundDone,
+        OrderRanked, OrderUnfulfillable, RefundDone,
     )  # fmt: skip
     tables: ClassVar[tuple[str, ...]] = ("orders",)
-    after_swap: ClassVar[tuple[str, ...]] = ()
+    after_swap: ClassVar[tuple[str, ...]] = (FILL_MERCHANT_ORDERS,)
 
     def __init__(self) -> None:
         self._placed: dict[str, list[Any]] = {}
@@ -94,6 +106,8 @@ class OrderProjection:
                 self._change(fact, event.order_id, "cancelled", event.reason)
             case OrderPaid():
                 self._change(fact, event.order_id, "paid", "")
+            case OrderRanked():
+                self._rank(fact, event)
             case OrderUnfulfillable():
                 self._change(fact, event.order_id, "unfulfillable", event.code)
             case OrderStepMoved():
@@ -109,7 +123,7 @@ class OrderProjection:
             found.append(Statement(INSERT_ORDERS, tuple(zip(*self._placed.values(), strict=True))))
         if self._changed:
             rows = [
-                (order_id, change.status, change.reason, change.refunded, _moves(change), change.seq)
+                (order_id, change.status, change.reason, change.refunded, _moves(change), change.priority, change.seq)
                 for order_id, change in self._changed.items()
             ]
             found.append(Statement(CHANGE_ORDERS, tuple(zip(*rows, strict=True))))
@@ -131,6 +145,11 @@ class OrderProjection:
             fact.seq,
             msgspec.json.encode(event.lines).decode(),
             msgspec.json.encode(event.coupons).decode() if event.coupons else "[]",
+            event.points.points if event.points else 0,
+            event.points.discount if event.points else 0,
+            event.shipping,
+            event.shipping_saved,
+            0,
         ]
 
     def _change(self, fact: Fact, order_id: str, status: str, reason: str | None) -> None:
@@ -156,6 +175,13 @@ class OrderProjection:
         row[_SEQ] = fact.seq
         if row[_STATUS] == "unfulfillable":
             row[_STATUS] = "refunded"
+
+    def _rank(self, fact: Fact, event: OrderRanked) -> None:
+        row = self._placed.get(event.order_id)
+        if row is None:
+            self._of(fact, event.order_id).priority = event.priority
+            return
+        row[_PRIORITY], row[_SEQ] = event.priority, fact.seq
 
     def _move(self, fact: Fact, event: OrderStepMoved) -> None:
         row = self._placed.get(event.order_id)

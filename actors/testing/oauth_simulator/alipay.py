@@ -45,6 +45,12 @@ def _refused(desk: Desk, told: dict[str, str]) -> dict[str, str] | None:
         return _error("40002", "isv.invalid-method")
     if told["sign_type"] != "RSA2":
         return _error("40002", "isv.invalid-signature-type")
+    certificates = desk.keys.certificates
+    if desk.plan.alipay_certificates and (told.get("app_cert_sn"), told.get("alipay_root_cert_sn")) != (
+        certificates.app_sn,
+        certificates.root_sn,
+    ):
+        return _error("40002", "isv.invalid-app-cert-sn")
     pairs = [name + "=" + told[name] for name in sorted(told) if name != "sign" and told[name] != ""]
     try:
         signature = base64.b64decode(told["sign"])
@@ -94,4 +100,7 @@ def _answer(desk: Desk, call: Call, name: str, body: dict[str, Any]) -> web.Resp
     signing = desk.keys.stranger if call.twist in ("forged", "key") else desk.keys.alipay
     signature = base64.b64encode(signing.sign(text, padding.PKCS1v15(), hashes.SHA256()))
     sign = b"" if call.twist == "unsigned" else b',"sign":"' + signature + b'"'
+    if desk.plan.alipay_certificates:
+        number = "0" * 32 if call.twist == "certificate" else desk.keys.certificates.alipay_sn
+        sign = b',"alipay_cert_sn":"' + number.encode() + b'"' + sign
     return web.Response(body=b'{"%s":%s%s}' % (name.encode(), text, sign), content_type="text/html", charset="utf-8")

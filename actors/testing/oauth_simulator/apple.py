@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import json
+import secrets
 from typing import Any, Final
 
 from aiohttp import web
@@ -10,7 +12,7 @@ from joserfc.errors import JoseError
 
 from actors.testing.oauth_simulator.answers import Call, Desk, json_answer
 from actors.testing.oauth_simulator.books import Grant
-from actors.testing.oauth_simulator.plan import PEOPLE, Twist
+from actors.testing.oauth_simulator.plan import PEOPLE, AppleTold, Twist
 
 SECRET_S_MAX: Final = 15_777_000
 """Six months, as Apple counts them."""
@@ -70,6 +72,26 @@ def id_token(desk: Desk, grant: Grant, twist: Twist) -> str:
     }
     if person.email.endswith("@privaterelay.appleid.com"):
         claims["is_private_email"] = truth
+    return _signed(desk, claims, twist)
+
+
+def notification(desk: Desk, told: AppleTold) -> str:
+    """The token of a server-to-server notification: its ``events`` are JSON within a text, and it does not expire."""
+    now = int(desk.books.now_s()) - told.age_s
+    event: dict[str, Any] = {"type": told.kind, "sub": _subject(told.who), "event_time": now * 1000}
+    if told.kind.startswith("email-"):
+        event |= {"email": PEOPLE[told.who].email, "is_private_email": "true"}
+    claims = {
+        "iss": "https://id.example.com" if told.twist == "issuer" else desk.url,
+        "aud": "com.example.other" if told.twist == "audience" else desk.keys.given.apple_app_id,
+        "iat": now + 3600 if told.twist == "future" else now,
+        "jti": secrets.token_urlsafe(18),
+        "events": json.dumps(event),
+    }
+    return _signed(desk, claims, told.twist)
+
+
+def _signed(desk: Desk, claims: dict[str, Any], twist: Twist) -> str:
     kid, key = list(desk.keys.apple.items())[-1]
     if twist in ("key", "forged"):
         key = desk.keys.unpublished

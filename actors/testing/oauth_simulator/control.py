@@ -5,7 +5,7 @@ from typing import Any, Self
 import aiohttp
 import msgspec
 
-from actors.testing.oauth_simulator.plan import AppKeys, Choose, Chosen, Fault, Issued, MiniCode, Plan, Report
+from actors.testing.oauth_simulator.plan import AppKeys, AppleNative, AppleTold, Choose, Chosen, Fault, Issued, MiniCode, Plan, Report
 
 
 class SimulatorControl:
@@ -29,6 +29,14 @@ class SimulatorControl:
     async def mini_code(self, who: str = "kim") -> str:
         """A person opens the mini-program."""
         return msgspec.json.decode(await self._post("mini_code", MiniCode(who=who)), type=Issued).code
+
+    async def apple_native(self, nonce: str, who: str = "kim", **more: Any) -> str:
+        """The id_token that a telephone gives our app."""
+        return msgspec.json.decode(await self._post("apple_native", AppleNative(who=who, nonce=nonce, **more)), type=Issued).code
+
+    async def apple_told(self, kind: str, who: str = "kim", **more: Any) -> str:
+        """The token of a notification from Apple's server."""
+        return msgspec.json.decode(await self._post("apple_told", AppleTold(kind=kind, who=who, **more)), type=Issued).code
 
     async def fault(self, **fault: Any) -> None:
         """The next calls go wrong; see ``Fault``."""

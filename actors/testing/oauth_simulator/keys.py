@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, RSAKey
 
+from actors.testing.oauth_simulator.certificates import issued
 from actors.testing.oauth_simulator.plan import AppKeys
 
 RSA_BITS: Final = 2048
@@ -29,7 +30,11 @@ class SimulatorKeys:
         self._made = 0
         self.unpublished = RSAKey.generate_key(RSA_BITS, private=True)
         self.rotate()
+        self.certificates = issued(self.alipay_app, self.alipay.public_key())
         self.given = AppKeys(
+            alipay_app_cert=self.certificates.app,
+            alipay_root_cert=self.certificates.root,
+            alipay_cert=self.certificates.alipay,
             alipay_private_key=pem_of(app),
             alipay_public_key=_public_pem(self.alipay.public_key()),
             apple_private_key=apple_app.as_pem(private=True).decode(),

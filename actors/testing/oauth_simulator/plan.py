@@ -25,10 +25,11 @@ Twist = Literal[
     "other_app",
     "other_person",
     "text_truth",
+    "certificate",
 ]
 """nonce, audience, issuer, expired, future: of Apple's id_token. key: signed by a key that is not published. forged: a signature that does
 not fit. unsigned: none. no_union: no unionid. other_app: a token of another app. other_person: the second call speaks of somebody
-else. text_truth: Apple's truths as texts."""
+else. text_truth: Apple's truths as texts. certificate: Alipay names another one of its certificates."""
 
 Operation = Literal[
     "wechat.token",
@@ -79,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     unionids: whether WeChat and QQ say them. qq_format: how QQ writes what it is not asked to write as JSON, or also what
     it is (``qq_ignores_fmt``). alipay_names: what Alipay calls people. code_s: how long a code is good. apple_rotates: Apple
-    signs with a new key.
+    signs with a new key. alipay_certificates: the app is in certificate mode, and calls without are refused.
     """
 
     unionids: bool = True
@@ -88,6 +89,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     alipay_names: UserNames = "open_id"
     code_s: Annotated[float, msgspec.Meta(ge=-3600, le=3600)] = 300.0
     apple_rotates: bool = False
+    alipay_certificates: bool = False
 
 
 class Choose(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +111,23 @@ class MiniCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A person opens the mini-program, which asks for a code."""
 
     who: str = "kim"
+
+
+class AppleNative(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person says yes to the telephone's own sheet; answers the id_token."""
+
+    who: str = "kim"
+    nonce: str
+    twist: Twist = ""
+
+
+class AppleTold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Apple's server has something to tell of a person; answers the signed token. age_s: how long ago it was signed."""
+
+    kind: str
+    who: str = "kim"
+    twist: Twist = ""
+    age_s: int = 0
 
 
 class Issued(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +156,11 @@ class AppKeys(msgspec.Struct, frozen=True, kw_only=True):
     alipay_app_id: str = "2021000000000001"
     alipay_private_key: str
     alipay_public_key: str
+    alipay_app_cert: str = ""
+    alipay_root_cert: str = ""
+    alipay_cert: str = ""
     apple_client_id: str = "com.example.shop.login"
+    apple_app_id: str = "com.example.shop"
     apple_team_id: str = "TEAM123456"
     apple_key_id: str = "KEY1234567"
     apple_private_key: str

@@ -15,7 +15,18 @@ from actors.testing.oauth_simulator.answers import Call, Desk
 from actors.testing.oauth_simulator.authorizing import asked, chosen, page, posting_page
 from actors.testing.oauth_simulator.books import Books, Grant
 from actors.testing.oauth_simulator.keys import SimulatorKeys
-from actors.testing.oauth_simulator.plan import PEOPLE, PROVIDER_OF_PATH, Choose, Fault, Issued, MiniCode, Plan, Report
+from actors.testing.oauth_simulator.plan import (
+    PEOPLE,
+    PROVIDER_OF_PATH,
+    AppleNative,
+    AppleTold,
+    Choose,
+    Fault,
+    Issued,
+    MiniCode,
+    Plan,
+    Report,
+)
 
 BODY_BYTES_MAX: Final = 64 * 1024
 _Body = TypeVar("_Body")
@@ -46,6 +57,7 @@ class Simulator:
         """All of them."""
         control: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
             "faults": self._add_fault, "plan": self._set_plan, "choose": self._choose_told, "mini_code": self._mini_code,
+            "apple_native": self._apple_native, "apple_told": self._apple_told,
             "report": self._report, "reset": self._reset, "keys": self._keys,
         }  # fmt: skip
         return [
@@ -138,6 +150,16 @@ class Simulator:
         told, books = await _read(request, MiniCode), self.desk.books
         app_id = self.desk.keys.given.wechat_mini_app_id
         return _json(Issued(code=books.issue(Grant(provider="wechat", app_id=app_id, who=told.who, issued_at_s=books.now_s()))))
+
+    async def _apple_native(self, request: web.Request) -> web.StreamResponse:
+        told, books = await _read(request, AppleNative), self.desk.books
+        grant = Grant(
+            provider="apple", app_id=self.desk.keys.given.apple_app_id, who=told.who, issued_at_s=books.now_s(), nonce=told.nonce
+        )  # fmt: skip
+        return _json(Issued(code=apple.id_token(self.desk, grant, told.twist)))
+
+    async def _apple_told(self, request: web.Request) -> web.StreamResponse:
+        return _json(Issued(code=apple.notification(self.desk, await _read(request, AppleTold))))
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
         open_faults = sum(fault.times for fault in self.faults)

@@ -24,6 +24,7 @@ def variables(url: str, given: AppKeys) -> dict[str, str]:
         "STAMPEDE_ALIPAY_AUTHORIZE_URL": url,
         "STAMPEDE_ALIPAY_GATEWAY_URL": f"{url}/gateway.do",
         "STAMPEDE_APPLE_CLIENT_ID": given.apple_client_id,
+        "STAMPEDE_APPLE_APP_ID": given.apple_app_id,
         "STAMPEDE_APPLE_TEAM_ID": given.apple_team_id,
         "STAMPEDE_APPLE_KEY_ID": given.apple_key_id,
         "STAMPEDE_APPLE_PRIVATE_KEY": given.apple_private_key,
