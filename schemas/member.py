@@ -88,14 +88,10 @@ class SpendInMall(msgspec.Struct, frozen=True, kw_only=True, tag="member.spend_i
 
 
 class SetBirthday(msgspec.Struct, frozen=True, kw_only=True, tag="member.set_birthday"):
-    """Month and day of the gift, which is the birthday where ``sealed`` is empty; the year is nobody's business.
-
-    sealed: the birthday under the user's own key, which the journal keeps; the gift comes up to four weeks before it.
-    """
+    """Month and day; the year is nobody's business."""
 
     month: int
     day: int
-    sealed: bytes = b""
 
 
 class TakeFreeShipping(msgspec.Struct, frozen=True, kw_only=True, tag="member.take_free_shipping"):
@@ -295,7 +291,6 @@ class BirthdaySet(msgspec.Struct, frozen=True, kw_only=True, tag="member.birthda
     day: int
     next_ms: int
     at_ms: int
-    sealed: bytes = b""
 
 
 class BirthdayKept(msgspec.Struct, frozen=True, kw_only=True, tag="member.birthday_kept"):
@@ -412,4 +407,3 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True, tag="member.view"):
     birthday_day: int
     birthday_change_ms: int
     gifts: dict[str, int]
-    birthday_sealed: bytes = b""

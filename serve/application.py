@@ -40,6 +40,7 @@ from serve.shop import (
     addresses,
     carts,
     codes,
+    event_consent,
     factor_logins,
     factors,
     membership,

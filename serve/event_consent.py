@@ -6,7 +6,7 @@ events are taken while the database is away, and another replica's seconds-old m
 
 from typing import Final
 
-from actors.domain.clock import Clock
+from actors.ports.clock import Clock
 from actors.ports.journal import StorageUnknown
 from actors.storage.connect import LOST
 from actors.storage.events.people import EventPeople

@@ -391,7 +391,6 @@ def _apply_mall(state: MemberState, event: said.MallStarted | said.MallRedeemed)
 def _apply_birthday(state: MemberState, event: said.BirthdaySet | said.BirthdayKept) -> None:
     if isinstance(event, said.BirthdaySet):
         state.birthday_month, state.birthday_day, state.birthday_ms = event.month, event.day, event.next_ms
-        state.birthday_sealed = event.sealed
         state.birthday_set_ms, state.birthday_change_ms = event.at_ms, event.at_ms + member_benefits.CHANGE_MS
         return
     state.birthday_ms = event.next_ms

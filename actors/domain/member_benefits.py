@@ -59,8 +59,7 @@ def support_queue(rules: MemberRules, level_id: str) -> str:
 
 def set_birthday(state: MemberState, command: SetBirthday, context: Context) -> Outcome:
     """Once, and then once a year."""
-    # What is sealed cannot be compared here: its caller does.
-    if not command.sealed and not state.birthday_sealed and (command.month, command.day) == (state.birthday_month, state.birthday_day):
+    if (command.month, command.day) == (state.birthday_month, state.birthday_day):
         return Accepted(reply=birthday_view(state))
     # 2000 was a leap year: 29 February is a birthday.
     if not 1 <= command.month <= 12 or not 1 <= command.day <= month_length(2000, command.month):
@@ -71,7 +70,7 @@ def set_birthday(state: MemberState, command: SetBirthday, context: Context) -> 
     offset_min = rules.terms.utc_offset_min if rules else 0
     today = day_of(context.at_ms, offset_min)
     next_ms = start_of(next_on(today - 1, command.month, command.day), offset_min)
-    event = BirthdaySet(month=command.month, day=command.day, next_ms=next_ms, at_ms=context.at_ms, sealed=command.sealed)
+    event = BirthdaySet(month=command.month, day=command.day, next_ms=next_ms, at_ms=context.at_ms)
     return Accepted(events=(event,), reply=BirthdayView(month=command.month, day=command.day, change_ms=context.at_ms + CHANGE_MS))
 
 

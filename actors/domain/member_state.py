@@ -102,7 +102,6 @@ class MemberState(msgspec.Struct, kw_only=True, omit_defaults=True):
     birthday_change_ms: int = 0
     birthday_ms: int = 0
     birthday_year: int = 0
-    birthday_sealed: bytes = b""
     shipping: dict[bytes, int] = {}
     moved: int = 0
     moved_to: str = ""
@@ -195,7 +194,6 @@ def view(state: MemberState, at_ms: int, offset_min: int) -> MemberView:
         birthday_day=state.birthday_day,
         birthday_change_ms=state.birthday_change_ms,
         gifts={coupon_id: until_ms for coupon_id, until_ms in state.gifts.items() if until_ms > at_ms},
-        birthday_sealed=state.birthday_sealed,
     )
 
 

@@ -49,9 +49,8 @@ HAS_ROLES: Final = "SELECT EXISTS (SELECT FROM staff_role WHERE user_id = $1)"
 DUE: Final = """
 SELECT user_id FROM erasure WHERE erased_at IS NULL AND due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED"""
 ERASED: Final = "UPDATE erasure SET erased_at = now() WHERE user_id = $1"
-TO_CLEAR: Final = "SELECT user_id FROM erasure WHERE erased_at IS NOT NULL AND cleared_at IS NULL ORDER BY erased_at LIMIT $1"
+TO_CLEAR: Final = "SELECT user_id FROM erasure WHERE erased_at IS NOT NULL AND cleared_at IS NULL AND user_id > $1 ORDER BY user_id LIMIT $2"
 CLEARED: Final = "UPDATE erasure SET cleared_at = now() WHERE user_id = $1"
-CLEARING: Final = "SELECT count(*) FROM erasure WHERE erased_at IS NOT NULL AND cleared_at IS NULL"
 CLOSE: Final = "UPDATE account SET status = 'erased', password_hash = NULL, merged_into = NULL WHERE user_id = $1 OR merged_into = $1"
 _EVERYONE: Final = "SELECT $1::text AS user_id UNION SELECT user_id FROM account WHERE merged_into = $1"
 FORGET: Final = (
@@ -164,9 +163,9 @@ class Privacy:
 
         return await known(within())
 
-    async def to_clear(self, most: int) -> list[str]:
-        """Who was erased, by whomever, and still has sessions or second factors at their owners."""
-        return [row["user_id"] for row in await known(self._pool.fetch(TO_CLEAR, most))]
+    async def to_clear(self, after: str, most: int) -> list[str]:
+        """Who was erased, by whomever, and may still have sessions or second factors at their owners; in order, after this id."""
+        return [row["user_id"] for row in await known(self._pool.fetch(TO_CLEAR, after, most))]
 
     async def cleared(self, user_id: str) -> None:
         """Nothing of this user is left at any owner."""

@@ -31,7 +31,6 @@ RESEAL: Final = "UPDATE user_key SET sealed = $2 WHERE user_id = $1 AND sealed =
 
 _PURPOSE: Final = "user_key"
 _SHIP_TO: Final = b"order.ship_to\0"
-_BIRTHDAY: Final = b"member.birthday\0"
 
 
 class UserKeys:
@@ -44,23 +43,6 @@ class UserKeys:
 
     async def seal_address(self, user_id: str, address: Address) -> bytes:
         """An order's address as the journal keeps it; the user's key is made when it is the first."""
-        return await self._seal(_SHIP_TO, user_id, msgspec.json.encode(address))
-
-    async def open_address(self, user_id: str, data: bytes) -> Address | None:
-        """The address; None when the key was destroyed. Unreadable when it was altered, or is somebody else's."""
-        plain = await self._open(_SHIP_TO, user_id, data)
-        return None if plain is None else msgspec.json.decode(plain, type=Address)
-
-    async def seal_birthday(self, user_id: str, month: int, day: int) -> bytes:
-        """A birthday as the journal keeps it."""
-        return await self._seal(_BIRTHDAY, user_id, bytes((month, day)))
-
-    async def open_birthday(self, user_id: str, data: bytes) -> tuple[int, int] | None:
-        """Month and day; None and Unreadable as for an address."""
-        plain = await self._open(_BIRTHDAY, user_id, data)
-        return None if plain is None else (plain[0], plain[1])
-
-    async def _seal(self, purpose: bytes, user_id: str, plain: bytes) -> bytes:
         key = await self._key(user_id)
         if key is None:
             made = base64.b64encode(self._random(32)).decode()
@@ -69,16 +51,18 @@ class UserKeys:
         if key is None:
             raise Unreadable(f"{user_id} was erased")
         nonce = self._random(NONCE_BYTES)
-        return bytes((SEALED,)) + nonce + AESGCM(key).encrypt(nonce, plain, purpose + user_id.encode())
+        return bytes((SEALED,)) + nonce + AESGCM(key).encrypt(nonce, msgspec.json.encode(address), _SHIP_TO + user_id.encode())
 
-    async def _open(self, purpose: bytes, user_id: str, data: bytes) -> bytes | None:
+    async def open_address(self, user_id: str, data: bytes) -> Address | None:
+        """The address; None when the key was destroyed. Unreadable when it was altered, or is somebody else's."""
         key = await self._key(user_id)
         if key is None:
             return None
         try:
-            return AESGCM(key).decrypt(data[1 : 1 + NONCE_BYTES], data[1 + NONCE_BYTES :], purpose + user_id.encode())
+            plain = AESGCM(key).decrypt(data[1 : 1 + NONCE_BYTES], data[1 + NONCE_BYTES :], _SHIP_TO + user_id.encode())
         except (InvalidTag, ValueError):
-            raise Unreadable(f"a field of {user_id} was altered or moved") from None
+            raise Unreadable(f"an address of {user_id} was altered or moved") from None
+        return msgspec.json.decode(plain, type=Address)
 
     async def _key(self, user_id: str) -> bytes | None:
         sealed = await known(self._pool.fetchval(READ, user_id))

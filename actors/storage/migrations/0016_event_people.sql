@@ -42,4 +42,4 @@ SELECT user_id, (extract(epoch FROM erased_at) * 1000)::bigint FROM erasure WHER
 
 -- When sessions were ended and second factors taken away, which the owners of these do and no transaction can.
 ALTER TABLE erasure ADD COLUMN cleared_at timestamptz;
-CREATE INDEX erasure_to_clear ON erasure (erased_at) WHERE erased_at IS NOT NULL AND cleared_at IS NULL;
+CREATE INDEX erasure_to_clear ON erasure (user_id) WHERE erased_at IS NOT NULL AND cleared_at IS NULL;
