@@ -21,7 +21,7 @@ class EventChoices:
     def __init__(self, people: EventPeople, clock: Clock) -> None:
         self._people = people
         self._clock = clock
-        self._known: dict[str, tuple[int, bool]] = {}
+        self._known: dict[str, tuple[float, bool]] = {}
 
     async def denied(self, user_id: str) -> bool:
         """Whether the account said no; False also when nobody can say now."""

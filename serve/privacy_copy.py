@@ -22,6 +22,8 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
     "points_entry": ("Points", "积分"),
     "sign_in": ("Daily sign-ins", "签到"),
     "passkey": ("Passkeys", "通行密钥"),
+    "event_consent": ("Consent to behaviour events", "行为事件授权"),
+    "visitor_link": ("Terminals with events from before a login", "登录前事件已并入的终端"),
 }
 """Sections, in the order of the page."""
 

@@ -49,7 +49,9 @@ HAS_ROLES: Final = "SELECT EXISTS (SELECT FROM staff_role WHERE user_id = $1)"
 DUE: Final = """
 SELECT user_id FROM erasure WHERE erased_at IS NULL AND due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED"""
 ERASED: Final = "UPDATE erasure SET erased_at = now() WHERE user_id = $1"
-TO_CLEAR: Final = "SELECT user_id FROM erasure WHERE erased_at IS NOT NULL AND cleared_at IS NULL AND user_id > $1 ORDER BY user_id LIMIT $2"
+TO_CLEAR: Final = (
+    "SELECT user_id FROM erasure WHERE erased_at IS NOT NULL AND cleared_at IS NULL AND user_id > $1 ORDER BY user_id LIMIT $2"
+)
 CLEARED: Final = "UPDATE erasure SET cleared_at = now() WHERE user_id = $1"
 CLOSE: Final = "UPDATE account SET status = 'erased', password_hash = NULL, merged_into = NULL WHERE user_id = $1 OR merged_into = $1"
 _EVERYONE: Final = "SELECT $1::text AS user_id UNION SELECT user_id FROM account WHERE merged_into = $1"

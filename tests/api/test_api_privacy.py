@@ -8,14 +8,20 @@ import secrets
 import zipfile
 from typing import Any
 
+import msgspec
 import pytest
 
+from actors.owners.door import Door
 from actors.storage.personal_data import PersonalData
-from actors.storage.privacy import TRIES_MAX, StaffAccount
+from actors.storage.privacy import TRIES_MAX, StaffAccount, erase_due
+from schemas.envelope import Answer, Call
 from schemas.identity import ProvenIdentity
+from serve import privacy_work
 from serve.privacy_copy import COPY_BYTES_MAX, copy_of, page
 from serve.shop.sessions import sessions_of
+from serve.sms_factor import factors_of
 from tests.api.staff_people import MACHINE_ACTOR, member, token
+from tests.api.test_api_factors import user
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
@@ -197,3 +203,57 @@ async def test_who_acts_for_the_shop_is_not_forgotten_while_acting(shop) -> None
     assert (refused.status, refused.code) == (409, "staff_account")
     with pytest.raises(StaffAccount):
         await shop.application.desk.privacy.ask_erasure(user_id, 7)
+
+
+class Refusing:
+    """The door of a host, behind which everything that is asked about one person's sessions fails every time."""
+
+    def __init__(self, door: Door, user_id: str) -> None:
+        self._door = door
+        self._user_id = user_id
+
+    async def envelope(self, payload: bytes) -> bytes:
+        answers = []
+        for call in msgspec.msgpack.decode(payload, type=list[Call]):
+            if (call.kind, call.key) == ("sessions", self._user_id):
+                answers.append(Answer(code="command_poisoned"))
+            else:
+                answers += msgspec.msgpack.decode(await self._door.envelope(msgspec.msgpack.encode([call])), type=list[Answer])
+        return msgspec.msgpack.encode(answers)
+
+
+async def test_whoever_was_erased_by_hand_is_cleared_at_the_owners_and_one_that_fails_is_in_nobody_s_way(shop, monkeypatch) -> None:
+    people = sorted([await user(shop, device=True), await user(shop, device=True)], key=lambda one: one.user_id)
+    [failing, other], desk = people, shop.application.desk
+    for one in people:
+        await desk.privacy.ask_erasure(one.user_id, 7)
+        await due(shop, one.user_id)
+    # As ``stampede privacy run`` does it, which reaches no owner.
+    async with shop.pool.acquire() as connection:
+        for _ in range(100):
+            async with connection.transaction():
+                if await erase_due(connection) is None:
+                    break
+    assert len((await factors_of(desk, other.user_id)).totp) == 1
+    assert (await sessions_of(desk, other.user_id)).sessions
+
+    cleared = "SELECT cleared_at IS NOT NULL FROM erasure WHERE user_id = $1"
+    monkeypatch.setattr(privacy_work, "CLEARED_AT_ONCE_MAX", 1)
+    door = shop.transport.doors["h0"]
+    monkeypatch.setitem(shop.transport.doors, "h0", Refusing(door, failing.user_id))
+    for _ in range(100):
+        await shop.application.privacy_work.clear()
+        if await shop.pool.fetchval(cleared, other.user_id):
+            break
+    assert await shop.pool.fetchval(cleared, other.user_id) is True
+    assert await shop.pool.fetchval(cleared, failing.user_id) is False
+    assert (await factors_of(desk, other.user_id)).methods == ()
+    assert (await sessions_of(desk, other.user_id)).sessions == ()
+
+    monkeypatch.setitem(shop.transport.doors, "h0", door)
+    for _ in range(100):
+        await shop.application.privacy_work.clear()
+        if await shop.pool.fetchval(cleared, failing.user_id):
+            break
+    assert (await factors_of(desk, failing.user_id)).totp == ()
+    assert (await sessions_of(desk, failing.user_id)).sessions == ()

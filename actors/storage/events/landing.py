@@ -51,7 +51,8 @@ class LandingReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run. duplicates: events that were there already. damaged: stretches of spools that could not be read.
 
     expired: files deleted for their age. forgotten: events that were not landed, as their people were erased or said no.
-    rewritten: files that were written anew without the names of the erased. merged: files fewer, as small ones became one. problem: a code and a word for a person; empty when all went well.
+    rewritten: files that were written anew without the names of the erased. merged: files fewer, as small ones became one.
+    problem: a code and a word for a person; empty when all went well.
     """
 
     rows: int = 0
