@@ -75,7 +75,7 @@ WRONG = [
 async def test_a_choice_that_is_none_is_refused_and_not_written_down(shop: Any, body: dict[str, str]) -> None:
     user_id, token = shop.user()
     refused = await shop.ask("PUT", PATH, body, token=token)
-    assert (refused.status, refused.code) == (400, "invalid_request")
+    assert (refused.status, refused.code) == (422, "invalid_request")
     assert await shop.pool.fetch(SAID, user_id) == []
     assert (await shop.ask("PUT", PATH, {"choice": "granted", "text_version": "1"})).status == 401
     assert (await shop.ask("GET", PATH)).status == 401
@@ -115,5 +115,5 @@ async def test_a_login_with_a_name_that_no_terminal_has_is_refused(shop: Any, na
     email = f"kim.{secrets.token_hex(6)}@example.com"
     first = await shop.register({"email": email, "password": PASSWORD})
     refused = await logged_in(shop, email, **{"Visitor-Id": name})
-    assert (refused.status, refused.code) == (400, "invalid_request")
+    assert (refused.status, refused.code) == (422, "invalid_request")
     assert await shop.pool.fetch(LINKS, first["user_id"]) == []
