@@ -111,7 +111,10 @@ async def test_after_an_erasure_no_file_finds_the_person_and_the_reports_say_the
     assert row["secret"] is None
     assert row["done_at"] is not None
     assert await room.connection.fetchval("SELECT count(*) FROM visitor_link") == 0
+    # As a login leaves it that read the account before the erasure, and wrote after it.
+    await room.connection.execute("INSERT INTO visitor_link VALUES ('usr_kim', $1, $2, $3)", kim, guest, NOW_MS)
     assert (await room.land()).rewritten == 0
+    assert await room.connection.fetchval("SELECT count(*) FROM visitor_link") == 0
 
 
 async def test_on_a_shared_terminal_what_another_account_did_stays_its_own(room: Room) -> None:
