@@ -30,8 +30,10 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
 _HEAD: Final = {
     "en": (
         "Everything about you",
-        "This is all that the shop keeps about you, but for behaviour events, which have no name. "
-        "The same is in data.json, for programs. Nothing here:",
+        (
+            "This is all that the shop keeps about you, but for behaviour events, which have no name. "
+            "The same is in data.json, for programs. Nothing here:"
+        ),
     ),
     "zh-CN": (
         "您的全部数据",
