@@ -70,6 +70,7 @@ async def test_a_copy_has_everything_as_json_and_as_a_page_in_the_reader_s_langu
     await bought(shop, bearer)
     _, support = await member(shop, "support")
     await shop.ask("POST", f"/v1/staff/users/{user_id}/unmask", {"reason": "ticket 7", "fields": ["identities"]}, token=support)
+    await shop.ask("PUT", "/v1/me/event-consent", {"choice": "denied", "text_version": "2026-11"}, token=bearer)
     asked = await shop.ask("POST", "/v1/me/export", token=bearer, headers={"Accept-Language": language})
     assert (asked.status, asked.json["state"]) == (202, "waiting")
     assert (await made(shop, bearer, asked.json["export_id"]))["state"] == "done"
@@ -85,6 +86,7 @@ async def test_a_copy_has_everything_as_json_and_as_a_page_in_the_reader_s_langu
     open_ones = {view.session_id for view in (await sessions_of(shop.application.desk, user_id)).sessions}
     assert {one["session_id"] for one in data["sessions"]} == open_ones
     assert [one["permission"] for one in data["staff_actions"]] == ["person.unmask"]
+    assert [(one["choice"], one["text_version"]) for one in data["event_consent"]] == [("denied", "2026-11")]
     assert title in html
     assert "&lt;b&gt;中关村大街1号" in html
     assert "<b>" not in html
