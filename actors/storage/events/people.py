@@ -28,9 +28,6 @@ OLD_LINKS: Final = """
 DELETE FROM visitor_link WHERE joined_at_ms < (extract(epoch FROM now() - make_interval(days => $1)) * 1000)::bigint
     OR user_id IN (SELECT user_id FROM event_erasure)"""
 """Those of whom a login met the erasure in the same moment go, too."""
-LINKS_OF: Final = """
-SELECT actor, visitor, joined_at_ms FROM visitor_link WHERE visitor IN (SELECT visitor FROM visitor_link WHERE user_id = ANY($1::text[]))
-ORDER BY joined_at_ms, actor"""
 
 ERASED: Final = "SELECT user_id, visitors, erased_at_ms FROM event_erasure"
 
