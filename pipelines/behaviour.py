@@ -13,7 +13,8 @@ import polars
 
 from actors.storage.connect import CONNECT_TIMEOUT_S
 from actors.storage.events.manifest import files_between
-from actors.storage.events.parquet import SCHEMA
+from actors.storage.events.parquet import SCHEMA, links_table, with_owners
+from actors.storage.events.people import LINKS
 
 DIRECT: Final = "direct"
 """The source of whoever came without a campaign."""
@@ -44,6 +45,24 @@ def read(lake: Path, files: list[str]) -> polars.LazyFrame:
     )
     # A landing knows the events of the last hour; one that was sent again a day later is found here.
     return found.unique(subset="key", keep="any")
+
+
+def visitor_links(url: str) -> polars.DataFrame:
+    """Which terminal became whose at a login, and when: actor, visitor, joined_at_ms. Without accounts that say no to events."""
+    return asyncio.run(_visitor_links(url))
+
+
+async def _visitor_links(url: str) -> polars.DataFrame:
+    connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
+    try:
+        return links_table([tuple(row) for row in await connection.fetch(LINKS)])
+    finally:
+        await connection.close()
+
+
+def joined(events: polars.LazyFrame, links: polars.DataFrame) -> polars.LazyFrame:
+    """The same events; what a guest did is the account's that logged in on that terminal next, and nobody's when none did."""
+    return with_owners(events, links)
 
 
 def of_actor(events: polars.LazyFrame, actor: str) -> polars.LazyFrame:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.domain.kinds import READS
+from actors.domain.pseudonym import Pseudonyms
 from actors.storage.addresses import Addresses
 from actors.storage.catalogue import Catalogue
 from actors.storage.desk_reads import DeskReads
+from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.factor_resets import FactorResets
 from actors.storage.identities import Identities
@@ -27,6 +29,7 @@ from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
 from serve.codes import Codes
 from serve.cookies import Cookies
+from serve.event_consent import EventChoices
 from serve.login_guard import LoginGuard
 from serve.login_pages import LoginPages
 from serve.news import News
@@ -82,6 +85,8 @@ class Desk:
         self.codes = Codes(self)
         limits = SpoolLimits(spool_bytes_max=self.settings.events_spool_bytes_max, free_bytes_min=self.settings.events_free_bytes_min)
         self.spool = Spool(self.settings.events_spool_path, limits)
+        self.event_people = EventPeople(services.pool, Pseudonyms(services.client.sharding.derived_key("events")))
+        self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
         self.staff_actions = StaffActions(services.pool)

@@ -22,12 +22,23 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
     "points_entry": ("Points", "积分"),
     "sign_in": ("Daily sign-ins", "签到"),
     "passkey": ("Passkeys", "通行密钥"),
+    "event_consent": ("Consent to behaviour events", "行为事件授权"),
+    "visitor_link": ("Terminals with events from before a login", "登录前事件已并入的终端"),
 }
 """Sections, in the order of the page."""
 
 _HEAD: Final = {
-    "en": ("Everything about you", "This is all that the shop keeps about you. The same is in data.json, for programs. Nothing here:"),
-    "zh-CN": ("您的全部数据", "以下是商城保存的您的全部数据。data.json 中有同样的内容,供程序读取。暂无数据:"),
+    "en": (
+        "Everything about you",
+        (
+            "This is all that the shop keeps about you, but for behaviour events, which have no name. "
+            "The same is in data.json, for programs. Nothing here:"
+        ),
+    ),
+    "zh-CN": (
+        "您的全部数据",
+        "以下是商城保存的您的全部数据(以假名保存的行为事件除外)。data.json 中有同样的内容,供程序读取。暂无数据:",
+    ),
 }
 _STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1d1d1f}"

@@ -6,6 +6,7 @@ difference between "log in" and "sign up", and so nobody learns from an answer w
 
 import hashlib
 import hmac
+import re
 from typing import Final
 
 from actors.domain import token as tokens
@@ -23,6 +24,10 @@ from serve.second_factor import check_second_factor
 from serve.shop.guests import guest_key, merge_guest
 
 DEVICE_MAX: Final = 200
+VISITOR_HEADER: Final = b"visitor-id"
+"""The name under which this terminal sent events as a guest. To send it is the guest's consent to join them with the account."""
+
+_VISITOR: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _LOGIN: Final = b"stampede.login\0"
 
 
@@ -70,6 +75,7 @@ async def session_opened(
         raise Refusal("account_disabled")
     if not stepped_up_at_ms:
         await check_second_factor(request, account.user_id, key, guest_token, cookie=cookie, proven_by=proven_by)
+    visitor_id = _visitor(request)
     # Whoever asked to be forgotten and logs in again has thought better of it.
     await desk.privacy.cancel_erasure(account.user_id)
     command_id = derived_id(account.user_id, "login", key)
@@ -86,7 +92,17 @@ async def session_opened(
         tell_owner(request, account.user_id, "new_device", session_id, device=device or "?")
     if guest_token is not None:
         await merge_guest(desk, account.user_id, guest_key(guest_token))
+    if visitor_id:
+        await desk.event_people.join(account.user_id, visitor_id, desk.clock.now_ms())
     return await tokens_of(request, account.user_id, granted, first, cookie=cookie, stepped_up_at_ms=stepped_up_at_ms)
+
+
+def _visitor(request: ShopRequest) -> str:
+    """Whose guest's history comes along; empty without a name, and for a browser that wants no part of it. Refusal ``invalid_request``."""
+    text = request.head.headers.get(VISITOR_HEADER, b"").decode("latin-1")
+    if text and not _VISITOR.fullmatch(text):
+        raise Refusal("invalid_request", {"reason": "Visitor-Id is 16 to 64 letters, digits, _ or -"})
+    return "" if request.head.headers.get(b"sec-gpc") == b"1" else text
 
 
 def _first_secret(desk: Desk, session_id: str, key: bytes) -> bytes:

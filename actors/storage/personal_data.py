@@ -29,6 +29,8 @@ ELSEWHERE: Final = {
     "points_entry": "SELECT to_jsonb(t)::text FROM points_entry t WHERE user_id = $1 ORDER BY seq DESC LIMIT $2",
     "sign_in": "SELECT to_jsonb(t)::text FROM sign_in t WHERE user_id = $1 ORDER BY day DESC LIMIT $2",
     "passkey": "SELECT to_jsonb(t)::text FROM passkey t WHERE user_id = $1 LIMIT $2",
+    "event_consent": "SELECT to_jsonb(t)::text FROM event_consent t WHERE user_id = $1 ORDER BY consent_id DESC LIMIT $2",
+    "visitor_link": "SELECT to_jsonb(t)::text FROM visitor_link t WHERE user_id = $1 ORDER BY joined_at_ms DESC LIMIT $2",
 }
 """Tables that not every database has."""
 

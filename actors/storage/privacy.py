@@ -49,8 +49,18 @@ HAS_ROLES: Final = "SELECT EXISTS (SELECT FROM staff_role WHERE user_id = $1)"
 DUE: Final = """
 SELECT user_id FROM erasure WHERE erased_at IS NULL AND due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED"""
 ERASED: Final = "UPDATE erasure SET erased_at = now() WHERE user_id = $1"
+TO_CLEAR: Final = (
+    "SELECT user_id FROM erasure WHERE erased_at IS NOT NULL AND cleared_at IS NULL AND user_id > $1 ORDER BY user_id LIMIT $2"
+)
+CLEARED: Final = "UPDATE erasure SET cleared_at = now() WHERE user_id = $1"
 CLOSE: Final = "UPDATE account SET status = 'erased', password_hash = NULL, merged_into = NULL WHERE user_id = $1 OR merged_into = $1"
+_EVERYONE: Final = "SELECT $1::text AS user_id UNION SELECT user_id FROM account WHERE merged_into = $1"
 FORGET: Final = (
+    f"""INSERT INTO event_erasure (user_id, visitors, erased_at_ms)
+    SELECT user_id, ARRAY(SELECT visitor FROM visitor_link link WHERE link.user_id = everyone.user_id),
+        (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+    FROM ({_EVERYONE}) everyone ON CONFLICT DO NOTHING""",
+    f"DELETE FROM visitor_link WHERE user_id IN ({_EVERYONE})",
     "DELETE FROM identity WHERE user_id = $1",
     "DELETE FROM address WHERE user_id = $1",
     "DELETE FROM privacy_export WHERE user_id = $1",
@@ -154,6 +164,14 @@ class Privacy:
                 return await erase_due(connection)
 
         return await known(within())
+
+    async def to_clear(self, after: str, most: int) -> list[str]:
+        """Who was erased, by whomever, and may still have sessions or second factors at their owners; in order, after this id."""
+        return [row["user_id"] for row in await known(self._pool.fetch(TO_CLEAR, after, most))]
+
+    async def cleared(self, user_id: str) -> None:
+        """Nothing of this user is left at any owner."""
+        await known(self._pool.execute(CLEARED, user_id))
 
     async def drop_expired(self) -> int:
         """Delete the exports whose days are over; answers how many."""

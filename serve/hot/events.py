@@ -54,6 +54,7 @@ class Events:
         self._body_max = desk.settings.events_body_bytes_max
         self._pseudonyms = Pseudonyms(desk.client.sharding.derived_key("events"))
         self._spool = desk.spool
+        self._choices = desk.event_choices
         per_s = desk.settings.rate_events_per_s
         self._rate = Rate(desk.clock.monotonic_ms, per_s, per_s * 5)
         self._hops = desk.settings.forwarded_hops
@@ -92,7 +93,8 @@ class Events:
                 envelope, events = await _read(body)
         finally:
             self._waiting -= 1
-        if envelope.consent == "denied" or request.headers.get(b"sec-gpc") == b"1":
+        denied = envelope.consent == "denied" or request.headers.get(b"sec-gpc") == b"1"
+        if denied or (user_id and await self._choices.denied(user_id)):
             self._counters.events_without_consent += len(events)
             return _taken(EventsTaken(accepted=0, too_old=0, consent="denied", durable=durable))
         return await self._keep(envelope, events, user_id, durable)

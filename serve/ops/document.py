@@ -46,6 +46,15 @@ _DEVICE: Final[dict[str, Any]] = {
     "description": "of a device that was trusted when a second factor was proven; it is not asked for one",
     "schema": {"type": "string", "maxLength": 512},
 }
+_VISITOR: Final[dict[str, Any]] = {
+    "name": "Visitor-Id",
+    "in": "header",
+    "required": False,
+    "description": "under which this terminal sent events as a guest: they become the account's. To send it is the guest's consent",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,64}$"},
+}
+_THIRD_PARTY: Final = ("finishLogin", "finishNativeLogin", "finishMiniProgramLogin")
+_LOGINS: Final = {"register", "logIn", "logInByCode", "mergeAccounts", "finishSecondFactor", "logInWithPasskey", *_THIRD_PARTY}
 _FORM: Final = "_[A-Za-z0-9_.-]{1,58}$"
 _PATH_FORMS: Final[dict[str, str]] = {
     f"{name}_id": f"^{prefix}{_FORM}"
@@ -164,6 +173,8 @@ def _finish(operation: dict[str, Any]) -> None:
         parameters.append(_GUEST)
     if operation["operationId"] == "logIn":
         parameters.append(_DEVICE)
+    if operation["operationId"] in _LOGINS:
+        parameters.append(_VISITOR)
     operation["parameters"] = parameters
     anybody: dict[str, list[dict[str, list[str]]]] = {"public": [], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}
     operation["security"] = anybody.get(said.who, [{"bearer": []}])

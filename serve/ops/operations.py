@@ -105,6 +105,8 @@ SAID: Final[dict[str, Said]] = {
     "makeAddressDefault": Said("Make an address the default", "设为默认地址", "addresses", "customer"),
     "removeAddress": Said("Remove an address", "删除地址", "addresses", "customer"),
     "listRegions": Said("Provinces, cities and districts of China", "中国省、市、区县列表", "addresses", "public"),
+    "readEventConsent": Said("See what one allows of one's behaviour events", "查看行为事件授权", "privacy", "customer"),
+    "setEventConsent": Said("Allow one's behaviour events, or not", "设置行为事件授权", "privacy", "customer"),
     "askExport": Said("Ask for a copy of everything about oneself", "申请导出本人的全部数据", "privacy", "customer"),
     "readExport": Said("See whether the copy is ready", "查看导出进度", "privacy", "customer"),
     "fetchExport": Said("Fetch the copy (ZIP)", "下载导出文件(ZIP)", "privacy", "customer"),

@@ -46,6 +46,15 @@ async def test_every_reference_leads_somewhere_and_requests_take_no_unknown_fiel
     assert all(schema["additionalProperties"] is False for schema in taken)
 
 
+async def test_every_operation_that_gives_tokens_for_a_login_says_how_a_guest_s_events_come_along(shop) -> None:
+    document = (await shop.ask("GET", "/openapi.json")).json
+    operations = [one for methods in document["paths"].values() for one in methods.values()]
+    logins = {one["operationId"] for one in operations if any(each["name"] == "Visitor-Id" for each in one["parameters"])}
+    given = {"#/components/schemas/Tokens", "#/components/schemas/LoginFinished", "#/components/schemas/LoggedIn"}
+    giving = {one["operationId"] for one in operations if given & set(references(one["responses"]))}
+    assert logins == giving - {"refreshSession", "stepUp"}
+
+
 async def test_the_page_names_no_other_host_and_may_load_from_none(shop) -> None:
     answer = await shop.ask("GET", "/docs")
     assert answer.status == 200

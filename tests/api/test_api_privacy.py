@@ -8,14 +8,20 @@ import secrets
 import zipfile
 from typing import Any
 
+import msgspec
 import pytest
 
+from actors.owners.door import Door
 from actors.storage.personal_data import PersonalData
-from actors.storage.privacy import TRIES_MAX, StaffAccount
+from actors.storage.privacy import TRIES_MAX, StaffAccount, erase_due
+from schemas.envelope import Answer, Call
 from schemas.identity import ProvenIdentity
+from serve import privacy_work
 from serve.privacy_copy import COPY_BYTES_MAX, copy_of, page
 from serve.shop.sessions import sessions_of
+from serve.sms_factor import factors_of
 from tests.api.staff_people import MACHINE_ACTOR, member, token
+from tests.api.test_api_factors import user
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
@@ -64,6 +70,7 @@ async def test_a_copy_has_everything_as_json_and_as_a_page_in_the_reader_s_langu
     await bought(shop, bearer)
     _, support = await member(shop, "support")
     await shop.ask("POST", f"/v1/staff/users/{user_id}/unmask", {"reason": "ticket 7", "fields": ["identities"]}, token=support)
+    await shop.ask("PUT", "/v1/me/event-consent", {"choice": "denied", "text_version": "2026-11"}, token=bearer)
     asked = await shop.ask("POST", "/v1/me/export", token=bearer, headers={"Accept-Language": language})
     assert (asked.status, asked.json["state"]) == (202, "waiting")
     assert (await made(shop, bearer, asked.json["export_id"]))["state"] == "done"
@@ -79,6 +86,7 @@ async def test_a_copy_has_everything_as_json_and_as_a_page_in_the_reader_s_langu
     open_ones = {view.session_id for view in (await sessions_of(shop.application.desk, user_id)).sessions}
     assert {one["session_id"] for one in data["sessions"]} == open_ones
     assert [one["permission"] for one in data["staff_actions"]] == ["person.unmask"]
+    assert [(one["choice"], one["text_version"]) for one in data["event_consent"]] == [("denied", "2026-11")]
     assert title in html
     assert "&lt;b&gt;中关村大街1号" in html
     assert "<b>" not in html
@@ -197,3 +205,57 @@ async def test_who_acts_for_the_shop_is_not_forgotten_while_acting(shop) -> None
     assert (refused.status, refused.code) == (409, "staff_account")
     with pytest.raises(StaffAccount):
         await shop.application.desk.privacy.ask_erasure(user_id, 7)
+
+
+class Refusing:
+    """The door of a host, behind which everything that is asked about one person's sessions fails every time."""
+
+    def __init__(self, door: Door, user_id: str) -> None:
+        self._door = door
+        self._user_id = user_id
+
+    async def envelope(self, payload: bytes) -> bytes:
+        answers = []
+        for call in msgspec.msgpack.decode(payload, type=list[Call]):
+            if (call.kind, call.key) == ("sessions", self._user_id):
+                answers.append(Answer(code="command_poisoned"))
+            else:
+                answers += msgspec.msgpack.decode(await self._door.envelope(msgspec.msgpack.encode([call])), type=list[Answer])
+        return msgspec.msgpack.encode(answers)
+
+
+async def test_whoever_was_erased_by_hand_is_cleared_at_the_owners_and_one_that_fails_is_in_nobody_s_way(shop, monkeypatch) -> None:
+    people = sorted([await user(shop, device=True), await user(shop, device=True)], key=lambda one: one.user_id)
+    [failing, other], desk = people, shop.application.desk
+    for one in people:
+        await desk.privacy.ask_erasure(one.user_id, 7)
+        await due(shop, one.user_id)
+    # As ``stampede privacy run`` does it, which reaches no owner.
+    async with shop.pool.acquire() as connection:
+        for _ in range(100):
+            async with connection.transaction():
+                if await erase_due(connection) is None:
+                    break
+    assert len((await factors_of(desk, other.user_id)).totp) == 1
+    assert (await sessions_of(desk, other.user_id)).sessions
+
+    cleared = "SELECT cleared_at IS NOT NULL FROM erasure WHERE user_id = $1"
+    monkeypatch.setattr(privacy_work, "CLEARED_AT_ONCE_MAX", 1)
+    door = shop.transport.doors["h0"]
+    monkeypatch.setitem(shop.transport.doors, "h0", Refusing(door, failing.user_id))
+    for _ in range(100):
+        await shop.application.privacy_work.clear()
+        if await shop.pool.fetchval(cleared, other.user_id):
+            break
+    assert await shop.pool.fetchval(cleared, other.user_id) is True
+    assert await shop.pool.fetchval(cleared, failing.user_id) is False
+    assert (await factors_of(desk, other.user_id)).methods == ()
+    assert (await sessions_of(desk, other.user_id)).sessions == ()
+
+    monkeypatch.setitem(shop.transport.doors, "h0", door)
+    for _ in range(100):
+        await shop.application.privacy_work.clear()
+        if await shop.pool.fetchval(cleared, failing.user_id):
+            break
+    assert (await factors_of(desk, failing.user_id)).totp == ()
+    assert (await sessions_of(desk, failing.user_id)).sessions == ()

@@ -13,7 +13,8 @@ from actors.domain.pseudonym import Pseudonyms
 from actors.storage.events.frames import SpooledBatch, encode_batch, frame_of, head_of
 from actors.storage.events.landing import Landing, land
 from actors.storage.events.parquet import SCHEMA
-from pipelines.behaviour import event_files, funnel, of_actor, read
+from actors.storage.events.people import EventPeople
+from pipelines.behaviour import event_files, funnel, joined, of_actor, read, visitor_links
 
 DAY = date(2026, 11, 11)
 
@@ -126,3 +127,39 @@ async def _age(url: str) -> None:
     connection: Any = await asyncpg.connect(url)
     await connection.execute("UPDATE event_file SET landed_at = landed_at - interval '2 days'")
     await connection.close()
+
+
+@pytest.mark.slow
+def test_what_a_guest_did_is_the_account_s_that_logged_in_next_on_that_terminal(database_url: str) -> None:
+    asyncio.run(_logins(database_url, Pseudonyms(b"k" * 32)))
+    names = Pseudonyms(b"k" * 32)
+    shared, lone = names.visitor("shared-terminal-0001"), names.visitor("a-guest-for-ever-001")
+    kim, lee, no = names.actor("usr_kim"), names.actor("usr_lee"), names.actor("usr_no")
+    made = [
+        ("before kim", None, shared, at(9)),
+        ("before lee", None, shared, at(11)),
+        ("after both", None, shared, at(13)),
+        ("kim herself", kim, shared, at(10, 30)),
+        ("no's, before his login", None, names.visitor("of-who-said-no-00001"), at(9)),
+        ("nobody's", None, lone, at(9)),
+    ]
+    events = polars.DataFrame([{"id": i, "actor": a, "visitor": v, "at_ms": t} for i, a, v, t in made], schema=SCHEMA).lazy()
+    links = visitor_links(database_url)
+    assert no not in links["actor"].to_list()
+    found = joined(events, links).collect()
+    assert found.columns == list(SCHEMA)
+    assert dict(found.select("id", "actor").rows()) == {
+        "before kim": kim, "before lee": lee, "after both": None, "kim herself": kim, "no's, before his login": None, "nobody's": None,
+    }  # fmt: skip
+    assert sorted(of_actor(joined(events, links), kim).collect()["id"].to_list()) == ["before kim", "kim herself"]
+
+
+async def _logins(url: str, names: Pseudonyms) -> None:
+    import asyncpg
+
+    async with asyncpg.create_pool(url, min_size=1, max_size=2) as pool:
+        people = EventPeople(pool, names)
+        assert await people.join("usr_kim", "shared-terminal-0001", at(10))
+        assert await people.join("usr_lee", "shared-terminal-0001", at(12))
+        assert await people.join("usr_no", "of-who-said-no-00001", at(10))
+        await people.choose("usr_no", "denied", "2026-11", at(11))

@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,9 @@ BEGUN: Final = "_landing"
 ASIDE: Final = "_set_aside_events"
 """Files that were written and never listed. Their events are in the spool still, or in the files that were made of it later."""
 
+REWRITING: Final = "_rewriting"
+"""The files that take each other's place. Of these whatever is not listed is deleted, not put aside."""
+
 DAY_S: Final = 86_400
 
 
@@ -36,10 +39,40 @@ class EventLake:
 
     def begun(self) -> list[str]:
         """Files that a run was about to write, and did not say that it ended."""
+        return self._noted(BEGUN)
+
+    def _noted(self, mark: str) -> list[str]:
         try:
-            return msgspec.json.decode((self.path / EVENTS / BEGUN).read_bytes(), type=list[str])
+            return msgspec.json.decode((self.path / EVENTS / mark).read_bytes(), type=list[str])
         except FileNotFoundError:
             return []
+
+    def rewriting(self) -> list[str]:
+        """Files, old and new, of a rewriting that did not say that it ended."""
+        return self._noted(REWRITING)
+
+    def rewrite(self, olds: list[str], day: date, hour: int, table: "polars.DataFrame", passed: Callable[[str], None]) -> EventFile:
+        """Write a file that shall stand for others of its hour; what can be listed of it. OSError: it is as if nothing was begun."""
+        hours = int(datetime(day.year, day.month, day.day, hour, tzinfo=UTC).timestamp() * 1000) // HOUR_MS
+        name = _name(hours)
+        self._begin([name, *olds], REWRITING)
+        try:
+            file = self._file(name, hours, table)
+        except OSError:
+            self.remove_rewritten([name])
+            raise
+        passed("rewritten")
+        path = self.path / name
+        _draft(path).replace(path)
+        _sync(path.parent)
+        return file
+
+    def remove_rewritten(self, files: list[str]) -> None:
+        """Delete files that nobody lists, and forget that anything was begun."""
+        for file in files:
+            _draft(self.path / file).unlink(missing_ok=True)
+        self.remove(files)
+        (self.path / EVENTS / REWRITING).unlink(missing_ok=True)
 
     def ended(self) -> None:
         """All files that were begun are listed."""
@@ -106,13 +139,13 @@ class EventLake:
         passed("renamed")
         return found, len(rows) - table.height
 
-    def _begin(self, files: list[str]) -> None:
+    def _begin(self, files: list[str], mark: str = BEGUN) -> None:
         directory = self.path / EVENTS
         directory.mkdir(mode=0o700, exist_ok=True)
-        draft = directory / f"{BEGUN}.draft"
+        draft = directory / f"{mark}.draft"
         draft.write_bytes(msgspec.json.encode(files))
         _sync(draft)
-        draft.replace(directory / BEGUN)
+        draft.replace(directory / mark)
         _sync(directory)
 
     def _file(self, name: str, hour: int, table: "polars.DataFrame") -> EventFile:

@@ -23,6 +23,7 @@ from actors.storage.events import manifest
 from actors.storage.events.frames import read_frames
 from actors.storage.events.lake import EventLake
 from actors.storage.events.listing import closed_spools, remove_drafts, taken
+from actors.storage.events.people import OLD_LINKS, allowed, names_of
 from actors.storage.events.rows import Row, rows_of
 from actors.storage.upkeep.lake import Lake, LakeRefused
 
@@ -49,7 +50,9 @@ EXPIRED_MAX: Final = 500
 class LandingReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run. duplicates: events that were there already. damaged: stretches of spools that could not be read.
 
-    expired: files deleted for their age. problem: a code and a word for a person; empty when all went well.
+    expired: files deleted for their age. forgotten: events that were not landed, as their people were erased or said no.
+    rewritten: files that were written anew without the names of the erased. merged: files fewer, as small ones became one.
+    problem: a code and a word for a person; empty when all went well.
     """
 
     rows: int = 0
@@ -58,6 +61,9 @@ class LandingReport(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int = 0
     damaged: int = 0
     expired: int = 0
+    forgotten: int = 0
+    rewritten: int = 0
+    merged: int = 0
     problem: str = ""
 
 
@@ -99,9 +105,11 @@ class _Run:
             return self._report
         try:
             Lake(self._task.lake).claim(cluster["hash_secret"], has_files=cluster["has_files"])
+            self._names = names_of(cluster["hash_secret"])
             await self._recover()
             await self._expire()
             await self._land()
+            await self._rewrite()
         except LakeRefused as error:
             self._add(problem=f"{error.code}: {error.lake}")
         except OSError as error:
@@ -114,6 +122,10 @@ class _Run:
 
     async def _recover(self) -> None:
         """End what an earlier run began."""
+        if self._lake.rewriting():
+            from actors.storage.events.rewriting import recover
+
+            await recover(self._connection, self._lake)
         begun = self._lake.begun()
         if begun:
             listed = {row["file"] for row in await self._connection.fetch(manifest.LISTED, begun)}
@@ -138,6 +150,16 @@ class _Run:
             await self._connection.execute(manifest.FORGET_FILES, files)
             self._add(expired=len(files))
         self._lake.remove_set_aside(self._task.keep_days)
+        await self._connection.execute(OLD_LINKS, self._task.keep_days)
+
+    async def _rewrite(self) -> None:
+        """Take the names of erased people out of the files, and make few files of many."""
+        if self._lake.free_bytes() < self._task.free_bytes_min:
+            return
+        from actors.storage.events.rewriting import compact, forget
+
+        self._add(rewritten=await forget(self._connection, self._lake, self._names, self._passed))
+        self._add(merged=await compact(self._connection, self._lake, self._passed))
 
     async def _land(self) -> None:
         started_s = time.monotonic()
@@ -165,7 +187,9 @@ class _Run:
                     break
             if not names:
                 return False
-            written, duplicates = await self._write(rows)
+            kept = await allowed(self._connection, self._names, rows)
+            self._add(forgotten=len(rows) - len(kept))
+            written, duplicates = await self._write(kept)
             async with self._connection.transaction():
                 await self._connection.executemany(manifest.ADD_FILE, [_line(file) for file in written])
                 await self._connection.execute(manifest.ADD_SPOOLS, names)

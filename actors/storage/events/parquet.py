@@ -51,3 +51,15 @@ def times_of(table: polars.DataFrame) -> tuple[int, int]:
     """The first and the last time of a table, milliseconds UTC."""
     found = table.select(polars.col("at_ms").min().alias("first"), polars.col("at_ms").max().alias("last")).row(0)
     return int(found[0]), int(found[1])
+
+
+def links_table(rows: list[tuple[str, str, int]]) -> polars.DataFrame:
+    """Logins on terminals: actor, visitor, joined_at_ms."""
+    return polars.DataFrame(rows, schema={"actor": polars.String, "visitor": polars.String, "joined_at_ms": polars.Int64}, orient="row")
+
+
+def with_owners(events: polars.LazyFrame, links: polars.DataFrame) -> polars.LazyFrame:
+    """Events without an actor get that of the first login on their terminal that came after them."""
+    logins = links.lazy().select(polars.col("actor").alias("_owner"), "visitor", polars.col("joined_at_ms").alias("at_ms")).sort("at_ms")
+    found = events.sort("at_ms").join_asof(logins, on="at_ms", by="visitor", strategy="forward", check_sortedness=False)
+    return found.with_columns(polars.coalesce("actor", "_owner").alias("actor")).drop("_owner")
