@@ -31,13 +31,16 @@ _HEAD: Final = {
     "en": (
         "Everything about you",
         (
-            "This is all that the shop keeps about you, but for behaviour events, which have no name. "
-            "The same is in data.json, for programs. Nothing here:"
+            "This is all that the shop keeps about you. The same is in data.json, for programs; what you looked at and did here, as far "
+            "as it was kept, is in events.jsonl, the newest 100,000 events to a minute ago. Nothing here:"
         ),
     ),
     "zh-CN": (
         "您的全部数据",
-        "以下是商城保存的您的全部数据(以假名保存的行为事件除外)。data.json 中有同样的内容,供程序读取。暂无数据:",
+        (
+            "以下是商城保存的您的全部数据。data.json 中有同样的内容,供程序读取;"
+            "您的浏览等行为记录(最近 100,000 条,截至约一分钟前)在 events.jsonl 中。暂无数据:"
+        ),
     ),
 }
 _STYLE: Final = (
@@ -47,11 +50,12 @@ _STYLE: Final = (
 )
 
 
-def copy_of(data: dict[str, Any], language: str) -> bytes:
-    """The ZIP. ValueError when it is larger than it may be."""
+def copy_of(data: dict[str, Any], language: str, events: bytes = b"") -> bytes:
+    """The ZIP. events: behaviour events as JSON lines. ValueError when it is larger than it may be."""
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data.json", msgspec.json.format(msgspec.json.encode(data), indent=2))
+        archive.writestr("events.jsonl", events)
         archive.writestr("index.html", page(data, language))
     if whole.tell() > COPY_BYTES_MAX:
         raise ValueError(f"the copy has {whole.tell()} bytes, and {COPY_BYTES_MAX} are allowed")

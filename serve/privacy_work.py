@@ -7,6 +7,7 @@ import structlog
 
 from actors.ports.journal import StorageUnknown
 from actors.storage.connect import LOST
+from actors.storage.events.copying import events_of
 from actors.storage.personal_data import PersonalData
 from serve.answers import timestamp
 from serve.desk import Desk
@@ -96,7 +97,10 @@ class PrivacyWork:
     async def _copy(self, user_id: str, language: str) -> bytes:
         data = await self._data.of_user(user_id)
         data["sessions"] = await self._sessions(user_id)
-        return copy_of(data, language)
+        desk = self._desk
+        everyone = [user_id, *await desk.users.merged_into(user_id)]
+        events = await events_of(desk.services.pool, desk.event_people.names, desk.settings.lake_path, everyone)
+        return copy_of(data, language, events)
 
     async def _sessions(self, user_id: str) -> list[dict[str, Any]]:
         try:

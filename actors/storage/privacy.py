@@ -29,6 +29,9 @@ SELECT export_id, state, (extract(epoch FROM asked_at) * 1000)::bigint AS asked_
     (extract(epoch FROM expires_at) * 1000)::bigint AS expires_at_ms
 FROM privacy_export WHERE user_id = $1 AND export_id = $2 AND (expires_at IS NULL OR expires_at > now())"""
 FILE: Final = "SELECT sealed FROM privacy_export WHERE user_id = $1 AND export_id = $2 AND state = 'done' AND expires_at > now()"
+MAY_TAKE_LONG: Final = "SELECT set_config('idle_in_transaction_session_timeout', '600000', true)"
+"""The lake is looked through meanwhile."""
+
 TAKE: Final = """
 SELECT export_id, user_id, language FROM privacy_export WHERE state = 'waiting'
 ORDER BY tries, asked_at LIMIT 1 FOR UPDATE SKIP LOCKED"""
@@ -137,6 +140,7 @@ class Privacy:
                     row = await connection.fetchrow(TAKE)
                     if row is None:
                         return None
+                    await connection.execute(MAY_TAKE_LONG)
                     data = await make(row["user_id"], row["language"])
                     sealed = self._sealer.seal(_PURPOSE, row["export_id"], base64.b64encode(data).decode())
                     await connection.execute(DONE, row["export_id"], sealed, keep_days)

@@ -78,8 +78,9 @@ async def test_a_copy_has_everything_as_json_and_as_a_page_in_the_reader_s_langu
     answer = await shop.ask("GET", f"/v1/me/exports/{asked.json['export_id']}/file", token=proven)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/zip")
     with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
-        assert sorted(archive.namelist()) == ["data.json", "index.html"]
+        assert sorted(archive.namelist()) == ["data.json", "events.jsonl", "index.html"]
         data, html = json.loads(archive.read("data.json")), archive.read("index.html").decode()
+        events = archive.read("events.jsonl")
     assert data["account"][0]["user_id"] == user_id
     assert [one["subject"] for one in data["identities"]] == [email]
     assert [one["address"]["line1"] for one in data["addresses"]] == ["<b>中关村大街1号</b>"]
@@ -87,6 +88,7 @@ async def test_a_copy_has_everything_as_json_and_as_a_page_in_the_reader_s_langu
     assert {one["session_id"] for one in data["sessions"]} == open_ones
     assert [one["permission"] for one in data["staff_actions"]] == ["person.unmask"]
     assert [(one["choice"], one["text_version"]) for one in data["event_consent"]] == [("denied", "2026-11")]
+    assert events == b""
     assert title in html
     assert "&lt;b&gt;中关村大街1号" in html
     assert "<b>" not in html

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import polars
 import pytest
 
+from actors.ports.journal import StorageUnknown
 from actors.storage.events import rewriting
+from actors.storage.events.copying import Wanted, events_of, lines_of
 from actors.storage.events.people import EventPeople, names_of
 from actors.storage.migrate import found_cluster
 from actors.storage.privacy import erase_due
@@ -220,3 +223,36 @@ async def test_what_becomes_one_file_is_bounded(room: Room, monkeypatch: pytest.
     monkeypatch.setattr(rewriting, "MERGED_ROWS", 9)
     assert (await room.land()).merged == 8
     assert len(await room.names()) == 12
+
+
+async def test_a_copy_has_the_events_of_a_person_the_newest_first_and_of_a_guest_what_the_login_took_along(room: Room) -> None:
+    await landed_history(room)
+    known = await names(room)
+    people = EventPeople(room.connection, known)
+    assert await people.join("usr_other", "g" * 20, NOW_MS)  # a later login on the terminal: what was before Kim's stays Kim's
+    copied = await events_of(room.connection, known, room.task.lake, ["usr_kim"])
+    lines = [msgspec.json.decode(line) for line in copied.splitlines()]
+    theirs = {"guest-view", "guest-find", "guest-adds", "guest-buys", "phone-view", "phone-find", "phone-adds", "phone-buys", "later-01"}
+    assert {line["id"] for line in lines} == theirs
+    assert len(lines) == len(theirs)
+    assert lines[0]["id"] == "later-01"  # files of a later hour first
+    assert next(line for line in lines if line["id"] == "guest-find")["query"] == "a gift for Kim"
+    assert not [line for line in lines if line.keys() & {"actor", "key"}]
+    assert lines[0]["at"].endswith("Z")
+    both = await events_of(room.connection, known, room.task.lake, ["usr_kim", "usr_other"])
+    assert len(both.splitlines()) == len(theirs) + 4
+    assert await events_of(room.connection, known, room.task.lake, ["usr_nobody"]) == b""
+
+
+async def test_a_copy_is_bounded_and_says_that_the_lake_cannot_be_read(room: Room) -> None:
+    await landed_history(room)
+    known, files = await names(room), await room.listed()
+    wanted = Wanted(directory=str(room.task.lake), files=sorted(files, reverse=True), actors=[known.actor("usr_kim")], links=[])
+    assert len(lines_of(wanted)) == 5
+    assert len(lines_of(wanted, most=3)) == 3
+    (room.task.lake / files[0]).unlink()
+    with pytest.raises(StorageUnknown, match="files of the lake went"):
+        await events_of(room.connection, known, room.task.lake, ["usr_kim"])
+    (room.task.lake / files[0]).write_bytes(b"no Parquet at all")
+    with pytest.raises(StorageUnknown, match="cannot be read"):
+        await events_of(room.connection, known, room.task.lake, ["usr_kim"])

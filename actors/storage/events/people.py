@@ -50,7 +50,7 @@ class EventPeople:
 
     def __init__(self, pool: Any, names: Pseudonyms) -> None:
         self._pool = pool
-        self._names = names
+        self.names = names
 
     async def choice(self, user_id: str) -> Choice | None:
         """What holds; None when the account never said."""
@@ -66,7 +66,7 @@ class EventPeople:
                 row = await connection.fetchrow(CHOICE, user_id)
                 if row is not None and (row["choice"], row["text_version"]) == (choice, text_version):
                     return Choice(**row)
-                await connection.execute(CHOOSE, user_id, self._names.actor(user_id), choice, text_version, at_ms)
+                await connection.execute(CHOOSE, user_id, self.names.actor(user_id), choice, text_version, at_ms)
                 return Choice(choice=choice, text_version=text_version, at_ms=at_ms)
 
         return await known(within())
@@ -76,7 +76,7 @@ class EventPeople:
         found = await self.choice(user_id)
         if found is not None and found.choice == "denied":
             return False
-        await known(self._pool.execute(JOIN, user_id, self._names.actor(user_id), self._names.visitor(visitor_id), at_ms))
+        await known(self._pool.execute(JOIN, user_id, self.names.actor(user_id), self.names.visitor(visitor_id), at_ms))
         return True
 
 
