@@ -78,7 +78,7 @@ def lines_of(wanted: Wanted, most: int = EVENTS_MAX) -> list[bytes]:
     """The events as JSON, the newest first. FileNotFoundError when a file has gone."""
     import polars
 
-    from actors.storage.events.parquet import SCHEMA, links_table, with_owners
+    from actors.storage.events.parquet import links_table, scan, with_owners
 
     links, found = links_table(wanted.links), list[bytes]()
     visitors = [visitor for _, visitor, _ in wanted.links]
@@ -86,9 +86,8 @@ def lines_of(wanted: Wanted, most: int = EVENTS_MAX) -> list[bytes]:
         path = Path(wanted.directory) / file
         if not path.exists():
             raise FileNotFoundError(file)
-        events = polars.scan_parquet(path, schema=SCHEMA, hive_partitioning=False, missing_columns="insert", extra_columns="ignore")
         actor, visitor = polars.col("actor"), polars.col("visitor")
-        maybe = events.filter(actor.is_in(wanted.actors) | (actor.is_null() & visitor.is_in(visitors)))
+        maybe = scan(path).filter(actor.is_in(wanted.actors) | (actor.is_null() & visitor.is_in(visitors)))
         theirs = with_owners(maybe, links).filter(actor.is_in(wanted.actors)).sort("at_ms", descending=True)
         found += [_line(row) for row in theirs.head(most - len(found)).collect().iter_rows(named=True)]
         if len(found) >= most:

@@ -28,6 +28,11 @@ def table_of(rows: Iterable[Row]) -> polars.DataFrame:
     return table.unique(subset="key", keep="first", maintain_order=True)
 
 
+def scan(paths: Path | list[Path]) -> polars.LazyFrame:
+    """The rows of files in today's columns, whichever version wrote them."""
+    return polars.scan_parquet(paths, schema=SCHEMA, hive_partitioning=False, missing_columns="insert", extra_columns="ignore")
+
+
 def without(table: polars.DataFrame, files: list[Path]) -> polars.DataFrame:
     """The rows whose events are in none of these files. OSError when a file cannot be read."""
     for path in files:

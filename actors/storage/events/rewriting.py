@@ -15,7 +15,7 @@ import polars
 from actors.domain.pseudonym import Pseudonyms
 from actors.storage.events import manifest
 from actors.storage.events.lake import EventLake
-from actors.storage.events.parquet import SCHEMA
+from actors.storage.events.parquet import scan
 from actors.storage.events.people import Erased, erased_of
 
 WAITING: Final = "SELECT user_id, visitors, erased_at_ms, secret FROM event_erasure WHERE done_at IS NULL ORDER BY user_id LIMIT 1000"
@@ -111,8 +111,7 @@ async def forget(connection: Any, lake: EventLake, names: Pseudonyms, passed: Ca
 
 
 def _scan(lake: EventLake, files: list[str]) -> polars.LazyFrame:
-    paths = [lake.path / file for file in files]
-    return polars.scan_parquet(paths, schema=SCHEMA, hive_partitioning=False, missing_columns="insert", extra_columns="ignore")
+    return scan([lake.path / file for file in files])
 
 
 def _read(lake: EventLake, files: list[str]) -> polars.DataFrame:
