@@ -51,12 +51,18 @@ _DEVICES: Final = msgspec.msgpack.Decoder(_Device)
 
 
 async def remove_factors(desk: Desk, user_id: str) -> None:
-    """Take everything away: for an account that is erased, or merged into another. A repeat goes on where a crash left it."""
+    """Take everything away: for an account that is erased, or merged into another. A repeat goes on where a crash left it.
+
+    Refusal ``busy`` when something is left: an owner that is busy says so in its answer, and keeps what it has.
+    """
     await desk.passkeys.remove_all(user_id)
     view = await factors_of(desk, user_id)
     for factor_id in [*(one.factor_id for one in view.totp), *(one.factor_id for one in view.passkeys)]:
         await desk.ask("factors", user_id, RemoveFactor(factor_id=factor_id), digest=b"remove")
     await desk.ask("factors", user_id, SetSms(lookup=b""))
+    left = await factors_of(desk, user_id)
+    if left.totp or left.passkeys or left.sms:
+        raise Refusal("busy")
 
 
 async def check_second_factor(
