@@ -39,6 +39,7 @@ from actors.storage.probe import Probe
 from actors.storage.sealing import FieldKeys, Sealer
 from actors.testing.memory import MemoryJournal
 from actors.testing.payments import FakeGateway
+from schemas.envelope import Call
 from schemas.ids import derived_id
 from schemas.settings import Settings
 from schemas.stock import PutIn
@@ -49,6 +50,7 @@ SHARDS = 16
 KEYS = SigningKeys(current=1, keys={1: b"k" * 32})
 FIELD_KEYS = FieldKeys(current=1, keys={1: b"f" * 32}, lookup=b"l" * 32)
 TICKET_KEYS = SigningKeys(current=1, keys={1: b"t" * 32})
+_CALLS = msgspec.msgpack.Decoder(list[Call])
 SETTINGS = Settings(shard_count=SHARDS, bench=True, replicas=1, rate_user_per_s=1000, login_threads=2)
 
 INSERT_PRODUCT = """
@@ -64,15 +66,20 @@ VALUES ($1, 'c', 'c', 'percent', 10, 'CNY', 10, now() - interval '1 day', now() 
 
 
 class _Transport:
-    """Envelopes to hosts in this process."""
+    """Envelopes to hosts in this process, and which commands were in them: one whose answer is late is asked for again."""
 
     def __init__(self) -> None:
         self.doors: dict[str, Door] = {}
-        self.envelopes = 0
+        self.asked: dict[bytes, str] = {}
 
     async def call(self, host: str, payload: bytes) -> bytes:
-        self.envelopes += 1
+        for call in _CALLS.decode(payload):
+            self.asked[call.id] = call.kind
         return await self.doors[host].envelope(payload)
+
+    def asked_since(self, earlier: int) -> list[str]:
+        """The kinds that were asked, a command once, after so many commands."""
+        return list(self.asked.values())[earlier:]
 
 
 class Answer:
