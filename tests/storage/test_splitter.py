@@ -23,7 +23,7 @@ NOW = 1_700_000_000_000
 INSERT_PRODUCT = (
     "INSERT INTO product (product_id, title, title_zh, department, department_zh) VALUES ('prd_1', 'Shoe', '鞋', 'SHOES', '鞋')"
 )
-INSERT_SKU = "INSERT INTO sku (sku_id, product_id, code, price_minor, currency) VALUES ($1, 'prd_1', 'S', 1999, 'CNY')"
+INSERT_SKU = "INSERT INTO sku (sku_id, product_id, code, price_minor, currency) VALUES ($1, 'prd_1', $1, 1999, 'CNY')"
 PARTS = "SELECT parts FROM sku WHERE sku_id = $1"
 
 
