@@ -20,9 +20,11 @@ from schemas.ids import derived_id
 from serve import strict_json
 from serve.answers import NO_STORE, Reply
 from serve.desk import Desk
-from serve.permissions import ACTOR, guard
+from serve.ops.operations import SAID
+from serve.permissions import ACTOR, admit, guard
 from serve.requests import Receive, Refusal, check_json_type, read_body
 from serve.requests import Request as Head
+from serve.uploads import UPLOADS, Upload, UploadRoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +103,9 @@ class Framework:
     """The framework's application, asked for one reply at a time."""
 
     def __init__(self, desk: Desk, handlers: "Sequence[Any]") -> None:
+        self._desk = desk
         self._limit = desk.settings.body_bytes_max
+        self._room = UploadRoom()
         self.app = Litestar(
             route_handlers=list(handlers),
             request_class=ShopRequest,
@@ -116,10 +120,23 @@ class Framework:
 
     async def reply(self, head: Head, receive: Receive) -> Reply:
         """The answer; what a handler refused or broke on is raised."""
+        upload = UPLOADS.get(head.path) if head.method == "POST" else None
+        if upload is not None:
+            return await self._uploaded(head, receive, upload)
         body = await read_body(head, receive, self._limit)
         if body and head.method in WRITING and not head.path.startswith(RAW):
             check_json_type(head)
             strict_json.check(body)
+        return await self._asked(head, body)
+
+    async def _uploaded(self, head: Head, receive: Receive, upload: Upload) -> Reply:
+        """The answer to a large body, which is read only from those who may send it, and while there is room."""
+        head.route = upload.operation_id
+        await admit(self._desk, head, SAID[upload.operation_id].who, upload.operation_id, {})
+        with self._room.taken(head, upload):
+            return await self._asked(head, await read_body(head, receive, upload.bytes_max))
+
+    async def _asked(self, head: Head, body: bytes) -> Reply:
         scope = head.scope | {_HEAD: head, _BODY: body, "state": {}}
         sent: list[dict[str, Any]] = []
 

@@ -45,7 +45,8 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     header_s_max: float = 10.0
     """A client that takes longer for its headers is not one (slow-loris)."""
     message_s_max: float = 30.0
-    """The same for a whole request with its body."""
+    """The same for a whole request with its body, and a second more for each ``body_bytes_per_s`` of it that came."""
+    body_bytes_per_s: int = 32 * 1024
     body_bytes_max: int = 64 * 1024
     """The hot lane reads no body above this; the application refuses it."""
     keep_alive_s: int = 60
@@ -74,6 +75,7 @@ class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._header_bytes = 0
+        self._body_bytes = 0
         self._in_header = True
         self._since_s = self.loop.time()
         if len(self.connections) > self.limits.connections_max:
@@ -90,7 +92,7 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_header = self._begun = True
-        self._header_bytes = 0
+        self._header_bytes = self._body_bytes = 0
         self._since_s = self.loop.time()
         super().on_message_begin()
 
@@ -125,6 +127,7 @@ class _Protocol(HttpToolsProtocol):
             self._hot_waits = True
 
     def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
         super().on_body(body)
         cycle: Any = self.cycle
         if self._hot_waits and len(cycle.body) > self.limits.body_bytes_max:
@@ -160,7 +163,9 @@ class _Protocol(HttpToolsProtocol):
         """True when a request has been on its way for too long."""
         if not self._since_s:
             return False
-        return now_s - self._since_s > (self.limits.header_s_max if self._in_header else self.limits.message_s_max)
+        limits = self.limits
+        allowed_s = limits.header_s_max if self._in_header else limits.message_s_max + self._body_bytes / limits.body_bytes_per_s
+        return now_s - self._since_s > allowed_s
 
     def is_idle(self) -> bool:
         """True when no request is being answered and none has begun to arrive."""

@@ -16,6 +16,7 @@ from serve.answers import JSON_TYPE, Header, Reply
 from serve.framework import document
 from serve.login_pages import TRY_PAGE
 from serve.ops.operations import BENCH, HOT, SAID, Hot
+from serve.uploads import UPLOADS
 
 REF: Final = "#/components/schemas/{name}"
 DESCRIPTION: Final = """\
@@ -72,6 +73,13 @@ _PROBLEM: Final[dict[str, Any]] = {
 }
 
 
+_UPLOADED: Final[dict[str, Any]] = {
+    upload.operation_id: {
+        "required": True,
+        "content": {media: {"schema": {"type": "string", "format": "binary", "maxLength": upload.bytes_max}} for media in upload.media},
+    }
+    for upload in UPLOADS.values()
+}
 _CACHED: Final[Header] = (b"cache-control", b"public, max-age=60")
 
 
@@ -176,6 +184,8 @@ def _finish(operation: dict[str, Any]) -> None:
     if operation["operationId"] in _LOGINS:
         parameters.append(_VISITOR)
     operation["parameters"] = parameters
+    if operation["operationId"] in _UPLOADED:
+        operation["requestBody"] = _UPLOADED[operation["operationId"]]
     anybody: dict[str, list[dict[str, list[str]]]] = {"public": [], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}
     operation["security"] = anybody.get(said.who, [{"bearer": []}])
     operation["x-permission"] = said.who
