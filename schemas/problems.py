@@ -176,6 +176,14 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "currency_mixed": _row(422, "All articles of an order must have one currency.", "同一订单的商品必须使用同一币种。"),
     "address_invalid": _row(422, "The address is not complete: {reason}", "地址不完整:{reason}"),
     "order_abandoned": _row(409, "This order was abandoned. Place a new one.", "该订单已作废,请重新下单。"),
+    # images
+    "image_empty": _row(422, "The file is empty. Choose a picture.", "文件为空,请选择图片。"),
+    "image_svg": _row(422, "SVG is not taken: it can carry programs. Send the picture as PNG or WebP.", "不支持 SVG(其中可能包含脚本),请转为 PNG 或 WebP。"),
+    "image_format": _row(422, "This is no JPEG, PNG, WebP, GIF or AVIF, whatever its name says.", "文件内容不是 JPEG、PNG、WebP、GIF 或 AVIF 图片(与文件名无关)。"),
+    "image_broken": _row(422, "The picture cannot be read to its end. Save it anew and send it again.", "图片无法完整读取,请重新保存后再上传。"),
+    "image_too_large": _row(422, "The picture has too many pixels: at most {pixels} million, and {side} on a side. Make it smaller.", "图片像素过多:最多 {pixels} 百万像素,单边不超过 {side} 像素,请缩小后再上传。"),
+    "image_frames": _row(422, "The animation has more than {frames} frames. Send a still picture.", "动画超过 {frames} 帧,请上传静态图片。"),
+    "image_too_costly": _row(422, "The picture takes too much memory or time to read. Save it anew, smaller.", "读取该图片占用过多内存或时间,请缩小并重新保存后再上传。"),
     # payment
     "payment_unavailable": _row(503, "The payment provider cannot be reached. The order is kept; try again.", "支付渠道暂不可用,订单已保留,请重试。", 2),
     "payment_declined": _row(402, "The payment was declined. Use another means.", "支付被拒绝,请更换支付方式。"),

@@ -154,6 +154,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_upkeep_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     """Between two runs of the upkeep beside the coordinator; 0: none, and ``stampede journal upkeep`` is somebody's habit."""
 
+    # pictures
+    media: str = "media"
+    """Where pictures are kept: a directory, within ``data_dir`` unless it is absolute. Of several machines: one that all mount."""
+    media_keep_days: Annotated[int, msgspec.Meta(ge=0)] = 30
+    """Pictures that no product names are removed so many days after they were sent; 0: never."""
+
     # behaviour events
     events_keep_days: Annotated[int, msgspec.Meta(ge=1)] = 395
     """Days of events older than this are deleted from the lake: thirteen months, so that a month can be compared with last year's."""
@@ -201,6 +207,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def lake_path(self) -> Path:
         """``lake`` as an absolute path."""
         return self.data_path / Path(self.lake).expanduser()
+
+    @property
+    def media_path(self) -> Path:
+        """``media`` as an absolute path."""
+        return self.data_path / Path(self.media).expanduser()
 
     @property
     def outbox_on(self) -> bool:

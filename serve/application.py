@@ -26,6 +26,9 @@ from serve.hot import events
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
+from serve.hot.media import PREFIX as MEDIA
+from serve.hot.media import MediaPages
+from serve.image_work import ImageWork
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
@@ -51,7 +54,7 @@ from serve.shop import (
     tickets,
 )
 from serve.staff import factors as staff_factors
-from serve.staff import lookups, merchant, payouts, people, roles, trail
+from serve.staff import images, lookups, merchant, payouts, people, roles, trail
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -83,6 +86,7 @@ HANDLERS: Final = (
     *lookups.HANDLERS,
     *merchant.HANDLERS,
     *payouts.HANDLERS,
+    *images.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
@@ -103,6 +107,8 @@ class Application:
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
         self.privacy_work = PrivacyWork(self.desk)
+        self.image_work = ImageWork(self.desk)
+        self.media = MediaPages(self.desk.images.media)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
@@ -123,7 +129,8 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), desk.news.keep_listening()):
+        works = (self.privacy_work.run(), self.image_work.run(), desk.news.keep_listening())
+        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), *works):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
@@ -300,6 +307,9 @@ class Application:
                 return self._empty(request, receive)
             if path in login_guard.PATHS:
                 return self._guarded(request, receive)
+        elif method in ("GET", "HEAD") and path.startswith(MEDIA):
+            request.route = "image"
+            return self.media.reply(request)
         elif method == "GET":
             page = self._page(request, path)
             if page is not None:
@@ -329,7 +339,9 @@ class Application:
 
     def _check_method(self, method: str, path: str) -> None:
         """Refusal for a hot path with another method: the framework does not know it."""
-        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz", events.PATH) or self.documents.get(path) is not None
+        hot = (
+            path.startswith((PRODUCTS, MEDIA)) or path in ("/v1/products", "/healthz", events.PATH) or self.documents.get(path) is not None
+        )
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from actors.adapters.images.decoding import Decoder
 from actors.domain.kinds import READS
 from actors.domain.pseudonym import Pseudonyms
 from actors.storage.addresses import Addresses
@@ -12,6 +13,8 @@ from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.factor_resets import FactorResets
 from actors.storage.identities import Identities
+from actors.storage.images import Images
+from actors.storage.media import Media
 from actors.storage.members import Members
 from actors.storage.notices import Notices
 from actors.storage.oauth_flows import OAuthFlows
@@ -88,6 +91,8 @@ class Desk:
         self.event_people = EventPeople(services.pool, Pseudonyms(services.client.sharding.derived_key("events")))
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
+        self.decoder = Decoder()
+        self.images = Images(services.pool, Media(self.settings.media_path), self.roles)
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)

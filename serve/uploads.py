@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from schemas.images import UPLOAD_BYTES_MAX
 from serve.requests import Refusal, Request
 
-MIB: Final = 1 << 20
-HELD_MAX: Final = 96 * MIB
+HELD_MAX: Final = 96 * 1024 * 1024
 """Bytes of uploads that one replica holds at once; the next is told ``busy``."""
+
+IMAGES: Final = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif")
 
 
 class Upload(NamedTuple):
@@ -24,7 +26,10 @@ class Upload(NamedTuple):
     media: tuple[str, ...] = ("application/octet-stream",)
 
 
-UPLOADS: Final[dict[str, Upload]] = {}
+UPLOADS: Final[dict[str, Upload]] = {
+    "/v1/staff/images": Upload("addImage", UPLOAD_BYTES_MAX, IMAGES),
+    "/v1/merchant/images": Upload("addMerchantImage", UPLOAD_BYTES_MAX, IMAGES),
+}
 """By the path of a POST, without variables in it."""
 
 

@@ -136,6 +136,9 @@ SAID: Final[dict[str, Said]] = {
     "callOffPayoutAccount": Said("Call off an account that is not in force yet", "撤销尚未生效的收款账户", "merchant", "merchant.payout"),
     "readPayoutAccountOf": Said("See where a firm's money goes, masked", "查看商家收款账户(已遮蔽)", "staff", "payout.read"),
     "unmaskPayoutAccountOf": Said("See a payout account in the clear", "查看商家收款账户明文", "staff", "payout.unmask"),
+    "addImage": Said("Keep a picture", "上传图片", "staff", "image.add"),
+    "addMerchantImage": Said("Keep a picture of one's own firm", "上传本商家的图片", "merchant", "image.add"),
+    "readImage": Said("Look at a picture, in one of its sizes", "查看图片(指定宽度)", "catalogue", "public"),
     "listMerchantOrders": Said("See the orders with goods of one's own firm", "查看含本商家商品的订单", "merchant", "merchant.orders"),
 }
 
@@ -169,6 +172,7 @@ HOT: Final = (
     Hot("get", "/v1/products", "listProducts", 200, ProductPage, query=LIST_QUERY),
     Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),
+    Hot("get", "/media/{image_id}/{image_file}", "readImage", 200, bytes, media="image/webp"),
     Hot("post", "/v1/flash-sales/{sale_id}/orders", "placeFlashOrder", 201, OrderPlaced, FlashOrder),
     Hot("get", "/v1/cart/events", "watchCart", 200, Cart, media="text/event-stream"),
     Hot("post", "/v1/events", "sendEvents", 202, EventsTaken, EventBatch, query=DURABLE),
