@@ -6,6 +6,7 @@ being written meanwhile ends; a day later all documents are looked through again
 """
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -104,7 +105,10 @@ class Images:
         shown = {"width": picture.width, "height": picture.height, "format": picture.format, "bytes": source_bytes}
         after = msgspec.json.encode(shown).decode()
         deed = Deed(permission="image.add", target=image_id, reason="upload", request_id=request_id, after=after)
-        return await self._staff.do(actor, deed, change)
+        try:
+            return await self._staff.do(actor, deed, change)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
 
     async def read(self, ids: Iterable[str]) -> dict[str, ImageRow]:
         """Those of ``ids`` that there are, by id."""

@@ -27,6 +27,7 @@ SAMPLES = {
     "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody", "factor_id": "fac_nobody",
     "identity_id": "idn_nobody", "session_id": "ses_nobody", "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody",
     "item_id": "mal_nobody", "merchant_id": "mer_nobody", "role": "support",
+    "image_id": "img_" + "0" * 20, "image_file": "160.webp",
 }  # fmt: skip
 BESIDE = {"staff.factors"}
 """Permissions that an operation asks for beside its own, where the account is of the staff."""
@@ -160,7 +161,7 @@ async def test_f68_a_token_that_says_more_than_the_table_opens_nothing(shop) -> 
 # --- row 67 -------------------------------------------------------------------------------------------
 
 
-PUBLIC_IDS = {"item_id", "sku_id", "sale_id", "product_id", "provider"}
+PUBLIC_IDS = {"item_id", "sku_id", "sale_id", "product_id", "provider", "image_id", "image_file"}
 """Names of what everybody may see or take part in."""
 
 BODIES = {"changeAddress": HOME, "payOrder": {}, "cancelOrder": {}, "confirmTotp": {"code": "123456"}, "renameFactor": {"name": "x"}}
