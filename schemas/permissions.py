@@ -69,6 +69,7 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     # goods
     "image.add": _row("merchant marketing operator administrator", "Bring pictures.", "上传图片。"),
     # staff
+    "desk.open": _row("warehouse support marketing finance operator administrator", "Open the pages of the staff.", "打开员工工作台。"),
     "role.read": _row("administrator", "See who has which role.", "查看人员角色。"),
     "role.grant": _row("administrator", "Give and take away roles.", "授予与收回角色。"),
     "action.read": _row("administrator", "See what staff did.", "查看员工操作记录。"),

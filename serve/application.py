@@ -56,6 +56,8 @@ from serve.shop import (
 from serve.staff import factors as staff_factors
 from serve.staff import images, lookups, merchant, payouts, people, roles, trail
 from serve.strict_json import Malformed
+from serve.web import handlers as web
+from serve.web.pages import PageRefused, problem_page, wants_page
 
 log = structlog.get_logger("stampede.http")
 
@@ -87,6 +89,7 @@ HANDLERS: Final = (
     *merchant.HANDLERS,
     *payouts.HANDLERS,
     *images.HANDLERS,
+    *web.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
@@ -274,6 +277,12 @@ class Application:
             return self._problem(request, error)
 
     def _problem(self, request: Request, error: Exception) -> Reply:
+        """What is answered to an exception: a problem, or a page for whoever asked for one."""
+        if not wants_page(request):
+            return self._said(request, error)
+        return error.reply if isinstance(error, PageRefused) else problem_page(request, self._said(request, error))
+
+    def _said(self, request: Request, error: Exception) -> Reply:
         """What people read of an exception; one that is nobody's is recorded."""
         language = request.language
         match error:

@@ -67,22 +67,22 @@ class Cookies:
         if not own:
             raise Refusal("csrf_refused")
 
-    def give(self, request: Request, access_token: str, refresh_token: str) -> None:
-        """Send both tokens as cookies with the answer."""
+    def give(self, request: Request, access_token: str, refresh_token: str, refresh_path: str = REFRESH_PATH) -> None:
+        """Send both tokens as cookies with the answer; the second is sent back to ``refresh_path`` alone."""
         request.cookies = (
             f"{self._access}={access_token}; Path=/; Max-Age={self._access_s}{self._marks}".encode(),
-            f"{self._refresh}={refresh_token}; Path={REFRESH_PATH}; Max-Age={self._refresh_s}{self._marks}".encode(),
+            f"{self._refresh}={refresh_token}; Path={refresh_path}; Max-Age={self._refresh_s}{self._marks}".encode(),
         )
 
     def give_access(self, request: Request, access_token: str) -> None:
         """Send another access token for the same session."""
         request.cookies = (f"{self._access}={access_token}; Path=/; Max-Age={self._access_s}{self._marks}".encode(),)
 
-    def take_back(self, request: Request) -> None:
+    def take_back(self, request: Request, refresh_path: str = REFRESH_PATH) -> None:
         """Tell the browser to forget them."""
         request.cookies = (
             f"{self._access}=; Path=/; Max-Age=0{self._marks}".encode(),
-            f"{self._refresh}=; Path={REFRESH_PATH}; Max-Age=0{self._marks}".encode(),
+            f"{self._refresh}=; Path={refresh_path}; Max-Age=0{self._marks}".encode(),
         )
 
 

@@ -12,6 +12,8 @@ from actors.storage.desk_reads import DeskReads
 from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.factor_resets import FactorResets
+from actors.storage.goods import Goods
+from actors.storage.goods_desk import GoodsDesk
 from actors.storage.identities import Identities
 from actors.storage.images import Images
 from actors.storage.media import Media
@@ -91,6 +93,8 @@ class Desk:
         self.event_people = EventPeople(services.pool, Pseudonyms(services.client.sharding.derived_key("events")))
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
+        self.goods_reading = Goods(services.pool)
+        self.goods_desk = GoodsDesk(services.pool)
         self.decoder = Decoder()
         self.images = Images(services.pool, Media(self.settings.media_path), self.roles)
         self.payouts = Payouts(services.pool, services.sealer, self.roles)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
 RAW: Final = "/v1/hooks/"
 """Bodies below here are a provider's, signed as bytes: they are not looked at before the signature was."""
+FORMS: Final = "/staff/"
+"""Below here are pages, and what is sent to them are forms (``serve.web.forms``)."""
 
 _HEAD: Final = "stampede.head"
 _BODY: Final = "stampede.body"
@@ -124,7 +126,7 @@ class Framework:
         if upload is not None:
             return await self._uploaded(head, receive, upload)
         body = await read_body(head, receive, self._limit)
-        if body and head.method in WRITING and not head.path.startswith(RAW):
+        if body and head.method in WRITING and not head.path.startswith((RAW, FORMS)):
             check_json_type(head)
             strict_json.check(body)
         return await self._asked(head, body)
@@ -147,6 +149,8 @@ class Framework:
             sent.append(message)
 
         await self.app(scope, hear, tell)  # type: ignore[arg-type]
+        # A page that says what was wrong shows whoever it is the way on.
+        head.scope[ACTOR] = scope.get(ACTOR)
         failure = scope.get(_FAILURE)
         if failure is not None:
             raise _translated(failure)

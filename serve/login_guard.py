@@ -18,7 +18,7 @@ from typing import Final
 from serve.login_tries import LoginTries
 from serve.requests import Refusal
 
-PATHS: Final = frozenset({"/v1/sessions", "/v1/users", "/v1/passwords/reset"})
+PATHS: Final = frozenset({"/v1/sessions", "/v1/users", "/v1/passwords/reset", "/staff/login"})
 """What is asked with a password by whoever likes to."""
 
 TURNS_PER_THREAD: Final = 2

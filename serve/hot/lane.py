@@ -25,6 +25,7 @@ Hot = Callable[[Scope, bytes], tuple[bytes, Reply | Awaitable[Reply]]]
 
 _STATUS: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _SECURITY: Final = b"".join(b"%s: %s\r\n" % header for header in SECURITY)
+_SECURED: Final = frozenset(name for name, _ in SECURITY)
 _CLOSE: Final = b"connection: close\r\n"
 _FAILED: Final = b"HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -50,7 +51,10 @@ def head_of(reply: Reply) -> bytes:
 @lru_cache(maxsize=1024)
 def _head(status: int, headers: tuple[Header, ...]) -> bytes:
     """Orders differ in little: their heads are the same but for the length of the body."""
-    return _STATUS[status] + _SECURITY + b"".join([b"%s: %s\r\n" % header for header in headers])
+    own = {name for name, _ in headers}
+    # As everywhere: what an answer says of its own is not said a second time.
+    security = _SECURITY if _SECURED.isdisjoint(own) else b"".join(b"%s: %s\r\n" % header for header in SECURITY if header[0] not in own)
+    return _STATUS[status] + security + b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
 class HotCycle:

@@ -17,6 +17,7 @@ from serve.framework import document
 from serve.login_pages import TRY_PAGE
 from serve.ops.operations import BENCH, HOT, SAID, Hot
 from serve.uploads import UPLOADS
+from serve.web.forms import FORMS
 
 REF: Final = "#/components/schemas/{name}"
 DESCRIPTION: Final = """\
@@ -67,6 +68,7 @@ _PATH_FORMS.update({"user_id": f"^usr{_FORM}", "address_id": f"^adr{_FORM}", "ex
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PATH_FORMS["item_id"] = f"^mal{_FORM}"
 _PATH_FORMS.update({"image_id": "^img_[0-9a-hjkmnp-tv-z]{20}$", "image_file": "^(160|480|960|1600)\\.(webp|jpg)$"})
+_PATH_FORMS["revision"] = "^[0-9]{1,6}$"
 _PATH_FORMS["merchant_id"] = f"^mer{_FORM}"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
@@ -127,7 +129,12 @@ def openapi(app: Litestar, handlers: Sequence[Any], *, bench: bool) -> dict[str,
     for path in found["paths"].values():
         for method in path.values():
             _finish(method)
-    types = [*_types_of(app), Problem, *(part for operation in hot for part in (operation.answer, operation.body) if part is not None)]
+    types = [
+        *_types_of(app),
+        *FORMS.values(),
+        Problem,
+        *(part for operation in hot for part in (operation.answer, operation.body) if part is not None),
+    ]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)
     found["paths"] = dict(sorted(found["paths"].items()))
     found["components"] = {
@@ -185,6 +192,10 @@ def _finish(operation: dict[str, Any]) -> None:
     if operation["operationId"] in _LOGINS:
         parameters.append(_VISITOR)
     operation["parameters"] = parameters
+    form = FORMS.get(operation["operationId"])
+    if form is not None:
+        content = {"application/x-www-form-urlencoded": {"schema": _schema(form)}}
+        operation["requestBody"] = {"required": True, "content": content}
     if operation["operationId"] in _UPLOADED:
         operation["requestBody"] = _UPLOADED[operation["operationId"]]
     anybody: dict[str, list[dict[str, list[str]]]] = {"public": [], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}

@@ -21,11 +21,15 @@ from serve.signing_in import tokens_of
 @post("/v1/sessions/refresh", operation_id="refreshSession", status_code=200)
 async def refresh_session(request: ShopRequest, data: JSONBody[RefreshSession]) -> Tokens:
     """A token that was exchanged before ends its session: one of the two who have it stole it. A browser's is in its cookie."""
-    desk = request.desk
-    cookie = data.refresh_token is None
-    text = data.refresh_token or desk.cookies.refresh_token(request.head)
+    text = data.refresh_token or request.desk.cookies.refresh_token(request.head)
     if text is None:
         raise Refusal("invalid_request", {"reason": "refresh_token is missing, and so is its cookie"})
+    return await exchanged(request, text, cookie=data.refresh_token is None)
+
+
+async def exchanged(request: ShopRequest, text: str, *, cookie: bool = False) -> Tokens:
+    """New tokens for a refresh token. Refusal of a token that is none, and ``session_reused``, ``session_unknown`` and so on."""
+    desk = request.desk
     presented = tokens.parse_refresh_token(text)
     if not isinstance(presented, RefreshToken):
         raise Refusal(presented.code)

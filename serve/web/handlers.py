@@ -1,0 +1,23 @@
+"""All pages of the staff, and the navigation over them."""
+
+from typing import Any, Final
+
+from litestar import Response, get
+
+from actors.domain.staff import role_names
+from serve.framework import ShopRequest
+from serve.web import entrance, products
+from serve.web.pages import HOME, NAVIGATION, Entry, language_of_page, page, said
+
+NAVIGATION.extend([Entry("/staff/products", "products", "goods.read")])
+
+
+@get(HOME, operation_id="staffHomePage", media_type="text/html")
+async def home_page(request: ShopRequest) -> Response[str]:
+    """Which pages there are for whoever asks."""
+    language = language_of_page(request.head)
+    roles = [said(language, "role", name) for name in role_names(request.actor().roles)]
+    return page(request, "home.html", roles=roles)
+
+
+HANDLERS: Final[list[Any]] = [home_page, *entrance.HANDLERS, *products.HANDLERS]

@@ -1,0 +1,83 @@
+"""Products as pages: a list, one product, and its revisions with what each changed."""
+
+from typing import Any, Final, get_args
+
+import msgspec
+from litestar import Response, get
+from litestar.params import FromPath
+
+from actors.storage.goods_desk import LAST_VERSION
+from schemas.goods import FOREVER_MS, State
+from schemas.ids import is_id
+from serve.framework import ShopRequest
+from serve.requests import Refusal
+from serve.web.differences import differences
+from serve.web.pages import page
+
+STATES: Final[tuple[str, ...]] = get_args(State)
+SHOWN: Final = 50
+TEXT_MAX: Final = 100
+
+
+def asked(request: ShopRequest, name: str, longest: int = TEXT_MAX) -> str:
+    """A field of the address, as somebody filled it in; what is too long or no text is cut off or left out."""
+    return str(request.query_params.get(name, ""))[:longest].replace("\0", "").strip()
+
+
+def number_of(text: str, otherwise: int) -> int:
+    """A number in the address; ``otherwise`` for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else otherwise
+
+
+@get("/staff/products", operation_id="staffProductsPage", media_type="text/html")
+async def products_page(request: ShopRequest) -> Response[str]:
+    """Products, the last changed first."""
+    state = asked(request, "state")
+    state = state if state in STATES else ""
+    text, before = asked(request, "q"), number_of(asked(request, "before"), LAST_VERSION)
+    found = await request.desk.goods_desk.products(before=before, state=state, text=text, limit=SHOWN + 1)
+    more = found[SHOWN - 1].version if len(found) > SHOWN else None
+    return page(
+        request, "products.html", found=found[:SHOWN], more=more, text=text, state=state, states=STATES, first=before == LAST_VERSION
+    )
+
+
+@get("/staff/products/{product_id:str}", operation_id="staffProductPage", media_type="text/html")
+async def product_page(request: ShopRequest, product_id: FromPath[str]) -> Response[str]:
+    """One product: everything that its document says, and its revisions."""
+    desk = request.desk
+    stored = await desk.goods_reading.read(product_id) if is_id(product_id, "prd") else None
+    if stored is None:
+        raise Refusal("not_found")
+    before = number_of(asked(request, "before"), 2**31 - 1)
+    revisions = await desk.goods_desk.revisions(product_id, before=min(before, 2**31 - 1), limit=SHOWN + 1)
+    more = revisions[SHOWN - 1].revision if len(revisions) > SHOWN else None
+    texts = (("en", stored.doc.texts.en), ("zh-CN", stored.doc.texts.zh))
+    return page(
+        request, "product.html", stored=stored, doc=stored.doc, texts=texts, revisions=revisions[:SHOWN], more=more, forever=FOREVER_MS
+    )
+
+
+@get("/staff/products/{product_id:str}/revisions/{revision:str}", operation_id="staffRevisionPage", media_type="text/html")
+async def revision_page(request: ShopRequest, product_id: FromPath[str], revision: FromPath[str]) -> Response[str]:
+    """One revision, beside the one before it."""
+    number = number_of(revision, -1)
+    known = is_id(product_id, "prd") and 0 < number < 2**31
+    found = await request.desk.goods_desk.revision(product_id, number) if known else None
+    if found is None:
+        raise Refusal("not_found")
+    written, doc, before = found
+    changes = differences(before[1], doc) if before else None
+    source = msgspec.json.format(msgspec.json.encode(doc), indent=2).decode()
+    return page(
+        request,
+        "revision.html",
+        product_id=product_id,
+        written=written,
+        before=before[0] if before else None,
+        changes=changes,
+        source=source,
+    )
+
+
+HANDLERS: Final[list[Any]] = [products_page, product_page, revision_page]
