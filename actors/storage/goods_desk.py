@@ -11,7 +11,7 @@ LAST_VERSION: Final = 2**62
 """Above every version of a product."""
 
 LIST: Final = """
-SELECT p.product_id, p.code, p.state, p.title, p.title_zh, p.category, p.revision, p.version,
+SELECT p.product_id, p.code, p.state, p.title, p.title_zh, coalesce(p.category, '') AS category, p.revision, p.version,
     coalesce(p.doc -> 'images' -> 0 ->> 'image_id', '') AS image_id,
     s.articles, s.price_minor, s.currency
 FROM product p LEFT JOIN LATERAL (

@@ -56,7 +56,7 @@ FORMS.update({"staffLogIn": LogInForm, "staffSecondFactor": SecondFactorForm, "s
 
 
 def _fields(values: dict[str, str]) -> dict[str, str]:
-    return {"ticket": "", "name": "", "key": secrets.token_hex(12), "next": HOME} | values
+    return {"problem": "", "ticket": "", "name": "", "key": secrets.token_hex(12), "next": HOME} | values
 
 
 def _named(name: str) -> ProvenIdentity:

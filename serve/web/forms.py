@@ -13,7 +13,7 @@ T = TypeVar("T")
 FIELDS_MAX: Final = 200
 KIND: Final = b"application/x-www-form-urlencoded"
 
-FORMS: Final[dict[str, type[msgspec.Struct]]] = {}
+FORMS: Final[dict[str, Any]] = {}
 """The type of each operation that takes a form, for the document."""
 
 

@@ -34,14 +34,14 @@ _FOLDER: Final = Path(__file__).parent
 _STYLE: Final = (_FOLDER / "style.css").read_text()
 POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
-    "img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 # A browser that may say nothing of where it comes from says ``Origin: null`` with a form, which is refused.
 _REFERRER: Final = "same-origin"
 _LANGUAGE_COOKIE: Final = "stampede-language"
 _LANGUAGE_S: Final = 365 * 86_400
 _PROBLEMS: Final = msgspec.json.Decoder(dict[str, Any])
-_PLACE: Final = re.compile(r"/staff(/[A-Za-z0-9_.\-]+)*(\?[A-Za-z0-9_.\-=&%+]*)?\Z")
+_PLACE: Final = re.compile(r"/staff(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*(\?[A-Za-z0-9_.\-=&%+]*)?\Z")
 
 
 class Entry(NamedTuple):
