@@ -77,7 +77,8 @@ async def test_a_product_s_life_from_its_draft_to_its_end_and_back(shop) -> None
         "SELECT permission, role, before, after FROM staff_action WHERE target = $1 ORDER BY seq", new["product_id"]
     )
     assert [(row["permission"], row["role"]) for row in trail] == [
-        ("goods.edit", "operator"), ("goods.edit", "operator"), ("goods.publish", "operator"), ("goods.publish", "operator"), ("goods.publish", "operator"),
+        ("goods.edit", "operator"), ("goods.edit", "operator"), ("goods.publish", "operator"),
+        ("goods.publish", "operator"), ("goods.publish", "operator"),
     ]  # fmt: skip
     assert json.loads(trail[2]["after"]) == {"revision": 3, "state": "on_shelf"}
 
