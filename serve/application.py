@@ -22,8 +22,9 @@ from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
 from serve.hooks import apple, stripe
-from serve.hot import events
+from serve.hot import category_tree, events
 from serve.hot.browsing import Browsing
+from serve.hot.category_tree import CategoryTreePage
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
 from serve.hot.media import PREFIX as MEDIA
@@ -32,12 +33,14 @@ from serve.image_work import ImageWork
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
+from serve.pages import Pages
 from serve.permissions import check_declared
 from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.request_log import RequestLog
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
+from serve.shelf_work import ShelfWork
 from serve.shop import (
     accounts,
     addresses,
@@ -53,8 +56,8 @@ from serve.shop import (
     third_party,
     tickets,
 )
+from serve.staff import categories, images, lookups, merchant, merchant_products, payouts, people, products, roles, trail
 from serve.staff import factors as staff_factors
-from serve.staff import images, lookups, merchant, payouts, people, roles, trail
 from serve.strict_json import Malformed
 from serve.web import handlers as web
 from serve.web.pages import PageRefused, problem_page, wants_page
@@ -87,6 +90,9 @@ HANDLERS: Final = (
     *trail.HANDLERS,
     *lookups.HANDLERS,
     *merchant.HANDLERS,
+    *products.HANDLERS,
+    *merchant_products.HANDLERS,
+    *categories.HANDLERS,
     *payouts.HANDLERS,
     *images.HANDLERS,
     *web.HANDLERS,
@@ -106,12 +112,14 @@ class Application:
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.sold_out)
+        self.category_tree = CategoryTreePage(self.desk.categories, Pages(services.clock))
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
         self.privacy_work = PrivacyWork(self.desk)
         self.image_work = ImageWork(self.desk)
         self.media = MediaPages(self.desk.images.media)
+        self.shelf_work = ShelfWork(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
@@ -132,7 +140,7 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        works = (self.privacy_work.run(), self.image_work.run(), desk.news.keep_listening())
+        works = (self.privacy_work.run(), self.image_work.run(), self.shelf_work.run(), desk.news.keep_listening())
         for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), *works):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
@@ -337,6 +345,9 @@ class Application:
         if path == "/v1/products":
             request.route = "products"
             return self.browsing.products(request)
+        if path == category_tree.PATH:
+            request.route = "categories"
+            return self.category_tree.reply(request)
         if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)
@@ -349,7 +360,9 @@ class Application:
     def _check_method(self, method: str, path: str) -> None:
         """Refusal for a hot path with another method: the framework does not know it."""
         hot = (
-            path.startswith((PRODUCTS, MEDIA)) or path in ("/v1/products", "/healthz", events.PATH) or self.documents.get(path) is not None
+            path.startswith((PRODUCTS, MEDIA))
+            or path in ("/v1/products", category_tree.PATH, "/healthz", events.PATH)
+            or self.documents.get(path) is not None
         )
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):

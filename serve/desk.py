@@ -1,6 +1,6 @@
 """What the endpoints of one replica share."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from actors.adapters.images.decoding import Decoder
@@ -8,12 +8,14 @@ from actors.domain.kinds import READS
 from actors.domain.pseudonym import Pseudonyms
 from actors.storage.addresses import Addresses
 from actors.storage.catalogue import Catalogue
+from actors.storage.categories import Categories
 from actors.storage.desk_reads import DeskReads
 from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.factor_resets import FactorResets
 from actors.storage.goods import Goods
 from actors.storage.goods_desk import GoodsDesk
+from actors.storage.goods_reads import GoodsReads
 from actors.storage.identities import Identities
 from actors.storage.images import Images
 from actors.storage.media import Media
@@ -93,10 +95,14 @@ class Desk:
         self.event_people = EventPeople(services.pool, Pseudonyms(services.client.sharding.derived_key("events")))
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
-        self.goods_reading = Goods(services.pool)
+        self.goods = Goods(services.pool)
+        self.goods_reads = GoodsReads(services.pool)
+        self.categories = Categories(services.pool, self.roles)
         self.goods_desk = GoodsDesk(services.pool)
         self.decoder = Decoder()
         self.images = Images(services.pool, Media(self.settings.media_path), self.roles)
+        # Which of these images there are: a document names no others.
+        self.known_images: Callable[[list[str]], Awaitable[frozenset[str]]] = self.images.known
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)

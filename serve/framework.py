@@ -35,6 +35,8 @@ RAW: Final = "/v1/hooks/"
 FORMS: Final = "/staff/"
 """Below here are pages, and what is sent to them are forms (``serve.web.forms``)."""
 
+LONG: Final = ("/v1/staff/product", "/v1/merchant/product")
+
 _HEAD: Final = "stampede.head"
 _BODY: Final = "stampede.body"
 _FAILURE: Final = "stampede.failure"
@@ -106,7 +108,6 @@ class Framework:
 
     def __init__(self, desk: Desk, handlers: "Sequence[Any]") -> None:
         self._desk = desk
-        self._limit = desk.settings.body_bytes_max
         self._room = UploadRoom()
         self.app = Litestar(
             route_handlers=list(handlers),
@@ -120,12 +121,21 @@ class Framework:
         )
         self.app.state.desk = desk
 
+    def _limit(self, head: Head) -> int:
+        """How long a body may be: documents of products are long, and only those whose token says that they are of the staff send them."""
+        settings = self._desk.settings
+        if not head.path.startswith(LONG):
+            return settings.body_bytes_max
+        token = self._desk.authentication.customer(self._desk.cookies.credential(head), self._desk.clock.now_ms())
+        of_staff = not isinstance(token, Refused) and any(allows(token.roles, name) for name in ("goods.edit", "merchant.goods.edit"))
+        return settings.goods_body_bytes_max if of_staff else settings.body_bytes_max
+
     async def reply(self, head: Head, receive: Receive) -> Reply:
         """The answer; what a handler refused or broke on is raised."""
         upload = UPLOADS.get(head.path) if head.method == "POST" else None
         if upload is not None:
             return await self._uploaded(head, receive, upload)
-        body = await read_body(head, receive, self._limit)
+        body = await read_body(head, receive, self._limit(head))
         if body and head.method in WRITING and not head.path.startswith((RAW, FORMS)):
             check_json_type(head)
             strict_json.check(body)

@@ -1,11 +1,10 @@
-"""What staff see of products in lists: the last changed first, found by name, code, barcode or id; and the revisions of one."""
+"""The list of products that the pages of the staff show: the last changed first, found by name, code, barcode or id."""
 
 from typing import Any, Final
 
 import msgspec
 
 from actors.storage.connect import known
-from schemas.goods import Product
 
 LAST_VERSION: Final = 2**62
 """Above every version of a product."""
@@ -21,14 +20,6 @@ WHERE p.version < $1 AND ($2 = '' OR p.state = $2)
     AND ($3 = '' OR p.product_id = $3 OR p.code = $3 OR p.title ILIKE $4 OR p.title_zh ILIKE $4
         OR p.product_id IN (SELECT product_id FROM sku WHERE code = $3 OR sku_id = $3 OR (barcode = $3 AND barcode <> '')))
 ORDER BY p.version DESC LIMIT $5"""
-REVISIONS: Final = """
-SELECT revision, at_ms, actor_id, role, reason FROM product_revision
-WHERE product_id = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3"""
-REVISION: Final = """
-SELECT revision, at_ms, actor_id, role, reason, doc::text AS doc FROM product_revision
-WHERE product_id = $1 AND revision <= $2 ORDER BY revision DESC LIMIT 2"""
-
-_DOCUMENT: Final = msgspec.json.Decoder(Product)
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,16 +39,6 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None
 
 
-class Revision(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wrote a revision, when (UTC, milliseconds) and why."""
-
-    revision: int
-    at_ms: int
-    actor_id: str
-    role: str
-    reason: str
-
-
 class GoodsDesk:
     """Lists of products on a pool. StorageUnknown when the database cannot be asked."""
 
@@ -68,17 +49,3 @@ class GoodsDesk:
         """Products of a version below ``before``, the last changed first."""
         pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         return [Listed(**dict(row)) for row in await known(self._pool.fetch(LIST, before, state, text, pattern, limit))]
-
-    async def revisions(self, product_id: str, *, before: int = 2**31 - 1, limit: int = 20) -> list[Revision]:
-        """The revisions of a product below ``before``, the newest first."""
-        return [Revision(**dict(row)) for row in await known(self._pool.fetch(REVISIONS, product_id, before, limit))]
-
-    async def revision(self, product_id: str, revision: int) -> tuple[Revision, Product, tuple[int, Product] | None] | None:
-        """One revision with its document, and the number and document of the one before it; None when there is no such one."""
-        rows = await known(self._pool.fetch(REVISION, product_id, revision))
-        if not rows or rows[0]["revision"] != revision:
-            return None
-        row = rows[0]
-        found = Revision(revision=revision, at_ms=row["at_ms"], actor_id=row["actor_id"], role=row["role"], reason=row["reason"])
-        before = (rows[1]["revision"], _DOCUMENT.decode(rows[1]["doc"])) if len(rows) > 1 else None
-        return found, _DOCUMENT.decode(row["doc"]), before

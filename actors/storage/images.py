@@ -110,6 +110,10 @@ class Images:
         finally:
             await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
 
+    async def known(self, ids: Iterable[str]) -> frozenset[str]:
+        """Those of ``ids`` that a document may name."""
+        return frozenset(await known(known_images(self._pool, ids)))
+
     async def read(self, ids: Iterable[str]) -> dict[str, ImageRow]:
         """Those of ``ids`` that there are, by id."""
         rows = await known(self._pool.fetch(READ, list(ids)))

@@ -7,6 +7,7 @@ from litestar import Response, get
 from litestar.params import FromPath
 
 from actors.storage.goods_desk import LAST_VERSION
+from actors.storage.goods_reads import REVISION_MAX
 from schemas.goods import FOREVER_MS, State
 from schemas.ids import is_id
 from serve.framework import ShopRequest
@@ -46,11 +47,11 @@ async def products_page(request: ShopRequest) -> Response[str]:
 async def product_page(request: ShopRequest, product_id: FromPath[str]) -> Response[str]:
     """One product: everything that its document says, and its revisions."""
     desk = request.desk
-    stored = await desk.goods_reading.read(product_id) if is_id(product_id, "prd") else None
+    stored = await desk.goods.read(product_id) if is_id(product_id, "prd") else None
     if stored is None:
         raise Refusal("not_found")
-    before = number_of(asked(request, "before"), 2**31 - 1)
-    revisions = await desk.goods_desk.revisions(product_id, before=min(before, 2**31 - 1), limit=SHOWN + 1)
+    before = min(number_of(asked(request, "before"), REVISION_MAX), REVISION_MAX)
+    revisions = await desk.goods_reads.revisions(product_id, before, SHOWN + 1)
     more = revisions[SHOWN - 1].revision if len(revisions) > SHOWN else None
     texts = (("en", stored.doc.texts.en), ("zh-CN", stored.doc.texts.zh))
     return page(
@@ -61,23 +62,18 @@ async def product_page(request: ShopRequest, product_id: FromPath[str]) -> Respo
 @get("/staff/products/{product_id:str}/revisions/{revision:str}", operation_id="staffRevisionPage", media_type="text/html")
 async def revision_page(request: ShopRequest, product_id: FromPath[str], revision: FromPath[str]) -> Response[str]:
     """One revision, beside the one before it."""
-    number = number_of(revision, -1)
-    known = is_id(product_id, "prd") and 0 < number < 2**31
-    found = await request.desk.goods_desk.revision(product_id, number) if known else None
-    if found is None:
+    reads, number = request.desk.goods_reads, number_of(revision, -1)
+    written = await reads.revision(product_id, number) if is_id(product_id, "prd") else None
+    if written is None or written.doc is None:
         raise Refusal("not_found")
-    written, doc, before = found
-    changes = differences(before[1], doc) if before else None
-    source = msgspec.json.format(msgspec.json.encode(doc), indent=2).decode()
+    earlier = await reads.revisions(product_id, number, 1)
+    before = await reads.revision(product_id, earlier[0].revision) if earlier else None
+    changes = differences(before.doc, written.doc) if before is not None and before.doc is not None else None
+    source = msgspec.json.format(msgspec.json.encode(written.doc), indent=2).decode()
     return page(
-        request,
-        "revision.html",
-        product_id=product_id,
-        written=written,
-        before=before[0] if before else None,
-        changes=changes,
-        source=source,
-    )
+        request, "revision.html", product_id=product_id, written=written, changes=changes, source=source,
+        before=before.revision if before else None,
+    )  # fmt: skip
 
 
 HANDLERS: Final[list[Any]] = [products_page, product_page, revision_page]

@@ -28,6 +28,7 @@ SAMPLES = {
     "identity_id": "idn_nobody", "session_id": "ses_nobody", "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody",
     "item_id": "mal_nobody", "merchant_id": "mer_nobody", "role": "support",
     "image_id": "img_" + "0" * 20, "image_file": "160.webp",
+    "category_id": "cat_nobody", "brand_id": "brd_nobody", "number": "1",
 }  # fmt: skip
 BESIDE = {"staff.factors"}
 """Permissions that an operation asks for beside its own, where the account is of the staff."""
