@@ -125,7 +125,8 @@ def openapi(app: Litestar, handlers: Sequence[Any], *, bench: bool) -> dict[str,
     """OpenAPI 3.1 of the framework's routes and the hot ones."""
     found = document(handlers)
     hot = (*HOT, BENCH) if bench else HOT
-    types = [*_types_of(app), Problem, *(part for operation in hot for part in (operation.answer, operation.body) if part is not None)]
+    hot_types = [part for operation in hot for part in (operation.answer, operation.body) if part is not None]
+    types = [*_types_of(app), *FORMS.values(), Problem, *hot_types]
     # All at once: of two types with one name, each is then referred to by its whole name.
     shown, schemas = msgspec.json.schema_components(types, ref_template=REF)
     by_type = dict(zip(types, shown, strict=True))
@@ -134,13 +135,10 @@ def openapi(app: Litestar, handlers: Sequence[Any], *, bench: bool) -> dict[str,
     for path in found["paths"].values():
         for method in path.values():
             _finish(method)
-    types = [
-        *_types_of(app),
-        *FORMS.values(),
-        Problem,
-        *(part for operation in hot for part in (operation.answer, operation.body) if part is not None),
-    ]
-    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
+            form = FORMS.get(method["operationId"])
+            if form is not None:
+                content = {"application/x-www-form-urlencoded": {"schema": by_type[form]}}
+                method["requestBody"] = {"required": True, "content": content}
     found["paths"] = dict(sorted(found["paths"].items()))
     found["components"] = {
         "schemas": schemas,
@@ -192,10 +190,6 @@ def _finish(operation: dict[str, Any]) -> None:
     if operation["operationId"] in _LOGINS:
         parameters.append(_VISITOR)
     operation["parameters"] = parameters
-    form = FORMS.get(operation["operationId"])
-    if form is not None:
-        content = {"application/x-www-form-urlencoded": {"schema": _schema(form)}}
-        operation["requestBody"] = {"required": True, "content": content}
     if operation["operationId"] in _UPLOADED:
         operation["requestBody"] = _UPLOADED[operation["operationId"]]
     anybody: dict[str, list[dict[str, list[str]]]] = {"public": [], "cart": [{"bearer": []}, {}], "anyone": [{"bearer": []}, {}]}

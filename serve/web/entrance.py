@@ -52,7 +52,9 @@ class LogOutForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Nothing but the wish."""
 
 
-FORMS.update({"staffLogIn": LogInForm, "staffSecondFactor": SecondFactorForm, "staffLogOut": LogOutForm})
+FORMS["staffLogIn"] = LogInForm
+FORMS["staffSecondFactor"] = SecondFactorForm
+FORMS["staffLogOut"] = LogOutForm
 
 
 def _fields(values: dict[str, str]) -> dict[str, str]:
