@@ -126,7 +126,7 @@ def low_stock(facts: ProductFacts, terms: Thresholds) -> Suggestion | None:
     """An article is gone before a purchase of today would be on the shelf, and nothing is on its way."""
     if not facts.on_shelf:
         return None
-    short = tuple(sku for sku in facts.skus if sku.offered and not sku.incoming and sku.available < _reorder_point(sku, terms))
+    short = tuple(sku for sku in facts.skus if sku.offered and _is_low(sku, terms))
     lines = _lines(msgspec.structs.replace(facts, skus=short), terms, _forecast)
     if not lines:
         return None
@@ -145,10 +145,17 @@ def low_stock(facts: ProductFacts, terms: Thresholds) -> Suggestion | None:
 
 
 def replenish(facts: ProductFacts, terms: Thresholds) -> Suggestion | None:
-    """What there is and what is ordered does not last over the next review and its delivery: order up to that, in whole packs."""
+    """What there is and what is ordered does not last over the next review and its delivery: order up to that, in whole packs.
+
+    Articles that ``low_stock`` tells of are in no second proposal.
+    """
     if not facts.on_shelf:
         return None
-    due = tuple(sku for sku in facts.skus if sku.offered and _position(sku) <= _reorder_point(sku, terms) + _half_review(sku, terms))
+    due = tuple(
+        sku
+        for sku in facts.skus
+        if sku.offered and not _is_low(sku, terms) and _position(sku) <= _reorder_point(sku, terms) + _half_review(sku, terms)
+    )
     lines = _lines(msgspec.structs.replace(facts, skus=due), terms, _forecast)
     if not lines:
         return None
@@ -262,6 +269,10 @@ def _safety(sku: SkuFacts, terms: Thresholds, per_day: float) -> float:
 def _reorder_point(sku: SkuFacts, terms: Thresholds) -> float:
     per_day = _forecast(sku)
     return per_day * terms.lead_days + _safety(sku, terms, per_day)
+
+
+def _is_low(sku: SkuFacts, terms: Thresholds) -> bool:
+    return not sku.incoming and sku.available < _reorder_point(sku, terms)
 
 
 def _half_review(sku: SkuFacts, terms: Thresholds) -> float:
