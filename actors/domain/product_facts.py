@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from schemas.goods import Product
 from schemas.watch import NEVER_DAYS, SkuFacts
 
 DAY_MS: Final = 86_400_000
@@ -42,3 +43,13 @@ def cover_of(skus: tuple[SkuFacts, ...]) -> float:
     """Of the articles that are sold, how long that one lasts which is gone first."""
     found = [days_of_cover(sku.available, forecast(sku.units_7, sku.units_35)) for sku in skus if sku.offered and sku.units_35 > 0]
     return min(found, default=float(NEVER_DAYS))
+
+
+def lacking(doc: Product) -> tuple[str, ...]:
+    """What a description lacks before a person would put it on the shelf: more than what the shelf refuses (``product.flaws``)."""
+    texts = {"title_en": doc.texts.en.title, "title_zh": doc.texts.zh.title, "detail": doc.texts.en.detail or doc.texts.zh.detail}
+    found = [name for name, text in texts.items() if not text.strip()]
+    found += [] if doc.category_id else ["category"]
+    found += [] if doc.images else ["image"]
+    found += [] if any(sku.offered for sku in doc.skus) else ["sku"]
+    return tuple(found)

@@ -11,6 +11,7 @@ CREATE TABLE sku_day (
     PRIMARY KEY (sku_id, day)
 );
 CREATE INDEX sku_day_by_day ON sku_day (day);
+CREATE INDEX sku_day_empty ON sku_day (sku_id) WHERE orders = 0;
 
 -- In how many paid orders two products stood together.
 CREATE TABLE product_pair (
@@ -19,6 +20,7 @@ CREATE TABLE product_pair (
     orders bigint NOT NULL,
     PRIMARY KEY (product_id, with_id)
 );
+CREATE INDEX product_pair_empty ON product_pair (product_id) WHERE orders = 0;
 
 -- Entries of the ledger that are not counted yet. Written by the transaction that writes the entry, so that each is counted once.
 CREATE TABLE sale_news (
@@ -70,6 +72,8 @@ CREATE INDEX product_fact_by_units ON product_fact (units_7 DESC) WHERE units_7 
 CREATE TABLE product_fact_due (
     product_id text PRIMARY KEY
 );
+
+CREATE INDEX sku_price_promotions ON sku_price (ends_at_ms) WHERE kind = 'promotion';
 
 -- keep_rule: what a product that has the tag by the rule must still fulfil to keep it ('': the rule itself), so that it does not flap.
 ALTER TABLE tag ADD COLUMN keep_rule text NOT NULL DEFAULT '';
