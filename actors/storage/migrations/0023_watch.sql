@@ -33,7 +33,8 @@ CREATE TABLE sale_news (
 CREATE FUNCTION tell_sales() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO sale_news (order_id, sign)
-    SELECT order_id, sign(-amount) FROM entered WHERE account = 'merchant.payable' AND amount <> 0;
+    SELECT order_id, CASE WHEN posting LIKE 'order:%' THEN 1 ELSE -1 END FROM entered
+    WHERE account = 'merchant.payable' AND (posting LIKE 'order:%' OR posting LIKE 'refund:%');
     RETURN NULL;
 END $$;
 CREATE TRIGGER sales_told AFTER INSERT ON ledger_entry

@@ -15,7 +15,7 @@ import structlog
 from actors.storage.connect import CONNECT_TIMEOUT_S, known
 from actors.storage.watch.proposing import Settings, propose, read_settings
 from actors.storage.watch.refreshing import Surroundings, find_due, keep_facts, read_facts, surroundings, take_due
-from actors.storage.watch.selling import NEWS_MAX, count_news, recount, recount_asked
+from actors.storage.watch.selling import count_news, recount, recount_asked
 from actors.storage.watch.tagging import judge_tags, read_judges, show_tags
 
 log = structlog.get_logger("stampede.goods")
@@ -87,7 +87,7 @@ async def _count(connection: Any, until: float, rest: float) -> int:
         begun = time.monotonic()
         taken = await count_news(connection)
         counted += taken
-        if taken < NEWS_MAX:
+        if not taken:
             break
         await asyncio.sleep(rest * (time.monotonic() - begun))
     return counted

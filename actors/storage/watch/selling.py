@@ -53,8 +53,10 @@ DROP_EMPTY_PAIRS: Final = "DELETE FROM product_pair WHERE orders = 0"
 _SOLD: Final = """
 sold AS (
     SELECT n.order_id, n.sign, (p.at_ms / 86400000)::integer AS day, o.lines FROM (
-        SELECT order_id, sum(sign(-amount))::integer AS sign FROM ledger_entry WHERE account = 'merchant.payable' AND amount <> 0
-        GROUP BY order_id HAVING sum(sign(-amount)) <> 0
+        SELECT order_id, sum(sign)::integer AS sign FROM (
+            SELECT order_id, CASE WHEN posting LIKE 'order:%' THEN 1 ELSE -1 END AS sign FROM ledger_entry
+            WHERE account = 'merchant.payable' AND (posting LIKE 'order:%' OR posting LIKE 'refund:%')
+        ) told GROUP BY order_id HAVING sum(sign) <> 0
     ) n JOIN ledger_entry p ON p.posting = 'order:' || n.order_id AND p.account = 'merchant.payable'
     JOIN orders o ON o.order_id = n.order_id
 )"""
