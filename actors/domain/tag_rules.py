@@ -188,6 +188,10 @@ class TagJudge:
         """Whether a product is to have the tag, given whether it has it by the rule. No answer is no."""
         return (has and self._keep.judge(values) is True) or self._gain.judge(values) is True
 
+    def fails(self, values: Any) -> bool:
+        """Whether the rule has no answer for a product."""
+        return self._gain.judge(values) is None
+
     def used(self, facts: ProductFacts) -> dict[str, Any]:
         """The facts that either rule looks at."""
         return self._gain.used(facts) | self._keep.used(facts)

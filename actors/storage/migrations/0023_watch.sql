@@ -114,8 +114,8 @@ CREATE TABLE proposal (
     result text NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX proposal_open ON proposal (product_id, rule) WHERE state IN ('open', 'accepted');
-CREATE INDEX proposal_by_state ON proposal (state, opened_at_ms DESC, proposal_id);
-CREATE INDEX proposal_by_rule ON proposal (rule, state, opened_at_ms DESC, proposal_id);
+CREATE INDEX proposal_by_state ON proposal (state, opened_at_ms, proposal_id);
+CREATE INDEX proposal_by_rule ON proposal (rule, state, opened_at_ms, proposal_id);
 CREATE INDEX proposal_by_product ON proposal (product_id, rule, decided_at_ms DESC);
 
 CREATE TABLE purchase_order (
