@@ -154,6 +154,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     journal_upkeep_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     """Between two runs of the upkeep beside the coordinator; 0: none, and ``stampede journal upkeep`` is somebody's habit."""
 
+    # goods
+    goods_watch_s: Annotated[int, msgspec.Meta(ge=0)] = 30
+    """Between two rounds of the watch over goods (sales, facts, tags, proposals) beside the coordinator; 0: none."""
+
     # behaviour events
     events_keep_days: Annotated[int, msgspec.Meta(ge=1)] = 395
     """Days of events older than this are deleted from the lake: thirteen months, so that a month can be compared with last year's."""
