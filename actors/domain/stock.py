@@ -182,10 +182,10 @@ def _apply_of_warehouses(state: StockState, event: PlaceEvent) -> None:
     stock_warehouses.apply(state, event)
     match event:
         case StockMoveArrived():
-            state.taken += event.move_id[:PREFIX_BYTES]
+            state.taken += _prefix(event.move_id)
             _finish(state, event.move_id, MOVED, event.at_ms)
         case StockReturned():
-            state.taken += event.return_id[:PREFIX_BYTES]
+            state.taken += _prefix(event.return_id)
             _finish(state, event.return_id, RETURNED, event.at_ms)
         case _:
             pass
@@ -436,10 +436,15 @@ def _finish(state: StockState, reservation_id: bytes, outcome: int, at_ms: int) 
         _list_anew(state)
 
 
+def _prefix(name: bytes) -> bytes:
+    """Ids of moves and returns are chosen by others, who may like short ones."""
+    return name[:PREFIX_BYTES].ljust(PREFIX_BYTES, b"\0")
+
+
 def _list_anew(state: StockState) -> None:
     """Reservations were forgotten: the list begins again without them."""
     known = (*state.holds, *state.done_before, *state.done)
-    state.taken = bytearray(b"".join(reservation_id[:PREFIX_BYTES] for reservation_id in known))
+    state.taken = bytearray(b"".join(map(_prefix, known)))
     state.generation += 1
     remembered = frozenset(known)
     if state.came_back:
