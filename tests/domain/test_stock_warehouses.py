@@ -415,7 +415,7 @@ class Ledger(RuleBasedStateMachine):
 
     places = st.sampled_from(["", EAST, WEST])
     few = st.integers(1, 4)
-    numbers = st.integers(0, 6)
+    numbers = st.integers(0, 9)
 
     @rule(place=places, quantity=st.integers(1, 6), batch=st.sampled_from(["", "2023-11-13", "2023-11-15", "2024-01-01"]))
     def put_in(self, place: str, quantity: int, batch: str) -> None:
@@ -449,21 +449,25 @@ class Ledger(RuleBasedStateMachine):
             ends = [lot.expires_on or "9999" for lot in shares for _ in range(lot.quantity)]
             assert ends == orders[place][: len(ends)]
 
-    @rule(n=numbers)
-    def sell(self, n: int) -> None:
-        self.play(Sell(reservation_id=rid(n)))
+    @precondition(lambda self: self.run.state.holds)
+    @rule(data=st.data())
+    def sell(self, data: st.DataObject) -> None:
+        self.play(Sell(reservation_id=data.draw(st.sampled_from(sorted(self.run.state.holds)))))
 
     @rule(n=numbers)
     def release(self, n: int) -> None:
         self.play(Release(reservation_id=rid(n)))
 
-    @rule(n=numbers, quantity=few)
-    def restock(self, n: int, quantity: int) -> None:
-        self.play(Restock(reservation_id=rid(n), quantity=quantity))
+    @precondition(lambda self: self.run.state.done)
+    @rule(data=st.data(), quantity=few)
+    def restock(self, data: st.DataObject, quantity: int) -> None:
+        self.play(Restock(reservation_id=data.draw(st.sampled_from(sorted(self.run.state.done))), quantity=quantity))
 
-    @rule(n=numbers, back=st.integers(0, 3), quantity=few, place=st.none() | places)
-    def give_back(self, n: int, back: int, quantity: int, place: str | None) -> None:
-        self.play(ReturnIn(return_id=b"return %d" % back, reservation_id=rid(n), quantity=quantity, warehouse_id=place))
+    @precondition(lambda self: self.run.state.done)
+    @rule(data=st.data(), back=st.integers(0, 3), quantity=few, place=st.none() | places)
+    def give_back(self, data: st.DataObject, back: int, quantity: int, place: str | None) -> None:
+        reservation_id = data.draw(st.sampled_from(sorted(self.run.state.done)))
+        self.play(ReturnIn(return_id=b"return %d" % back, reservation_id=reservation_id, quantity=quantity, warehouse_id=place))
 
     @rule(place=places, quantity=few)
     def write_off(self, place: str, quantity: int) -> None:
@@ -478,9 +482,9 @@ class Ledger(RuleBasedStateMachine):
         self.play(Move(move_id=b"move %d" % n, from_warehouse=one, to_warehouse=other, quantity=quantity))
 
     @precondition(lambda self: self.run.state.moving)
-    @rule(n=st.integers(0, 2), lost=st.integers(0, 1))
-    def arrive(self, n: int, lost: int) -> None:
-        self.play(Arrive(move_id=b"move %d" % n, lost=lost))
+    @rule(data=st.data(), lost=st.integers(0, 1))
+    def arrive(self, data: st.DataObject, lost: int) -> None:
+        self.play(Arrive(move_id=data.draw(st.sampled_from(sorted(self.run.state.spread.moves))), lost=lost))
 
     @rule(n=st.integers(0, 1), quantity=few)
     def send(self, n: int, quantity: int) -> None:
@@ -514,5 +518,5 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLedger.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestLedger.pytestmark = [pytest.mark.slow]
