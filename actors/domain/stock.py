@@ -135,7 +135,8 @@ class StockKind:
                 hold = state.holds.pop(event.reservation_id)
                 state.held -= hold.quantity
                 state.sold += hold.quantity
-                post(state, event.lots, hold.quantity, held=-1, sold=1)
+                if state.spread is not None:
+                    post(state, event.lots, hold.quantity, held=-1, sold=1)
                 _finish(state, event.reservation_id, SOLD, event.at_ms)
             case StockReleased():
                 _apply_released(state, event)
@@ -243,7 +244,7 @@ def _prove_sold_out(state: StockState, command: ProveSoldOut, context: Context) 
 def _sell(state: StockState, command: Sell, context: Context) -> Outcome:
     hold = state.holds.get(command.reservation_id)
     if hold is not None:
-        lots = _lots_of(state, command.reservation_id)
+        lots = () if state.spread is None else _lots_of(state, command.reservation_id)
         sold = StockSold(reservation_id=command.reservation_id, quantity=hold.quantity, at_ms=context.at_ms, lots=lots)
         return Accepted(events=(sold,), reply=StockDone(available=state.available))
     match outcome_of(state, command.reservation_id):
@@ -263,7 +264,7 @@ def _release(state: StockState, command: Release, context: Context) -> Outcome:
     if hold is None and finished:
         return Accepted(reply=StockDone(available=state.available))
     quantity = hold.quantity if hold else 0
-    lots = _lots_of(state, command.reservation_id) if hold else ()
+    lots = () if state.spread is None or not hold else _lots_of(state, command.reservation_id)
     released = StockReleased(reservation_id=command.reservation_id, quantity=quantity, at_ms=context.at_ms, lots=lots)
     return Accepted(events=(released,), reply=StockDone(available=state.available + quantity))
 
