@@ -51,7 +51,7 @@ from serve.shop import (
     tickets,
 )
 from serve.staff import factors as staff_factors
-from serve.staff import lookups, merchant, payouts, people, roles, trail
+from serve.staff import lookups, merchant, payouts, people, purchases, roles, tags, trail, watch
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -83,6 +83,9 @@ HANDLERS: Final = (
     *lookups.HANDLERS,
     *merchant.HANDLERS,
     *payouts.HANDLERS,
+    *tags.HANDLERS,
+    *watch.HANDLERS,
+    *purchases.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )

@@ -12,6 +12,7 @@ from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.factor_resets import FactorResets
 from actors.storage.identities import Identities
+from actors.storage.lifecycle import Lifecycle
 from actors.storage.members import Members
 from actors.storage.notices import Notices
 from actors.storage.oauth_flows import OAuthFlows
@@ -20,8 +21,11 @@ from actors.storage.outgoing_messages import OutgoingMessages
 from actors.storage.passkeys import Passkeys
 from actors.storage.payouts import Payouts
 from actors.storage.privacy import Privacy
+from actors.storage.proposal_actions import ProposalActions
+from actors.storage.purchases import Purchases
 from actors.storage.staff import Staff
 from actors.storage.staff_actions import StaffActions
+from actors.storage.tags import Tags
 from actors.storage.user_keys import UserKeys
 from actors.storage.users import Users
 from schemas.envelope import Answer
@@ -89,6 +93,10 @@ class Desk:
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
+        self.tags = Tags(services.pool, self.roles)
+        self.lifecycle = Lifecycle(services.pool, self.roles)
+        self.proposal_actions = ProposalActions(services.pool, self.roles)
+        self.purchases = Purchases(services.pool, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)

@@ -106,21 +106,27 @@ class Purchases:
         return found[0]
 
     async def draft(
-        self, actor: Actor, lines: Sequence[Quantity], supplier: str, warehouse_id: str, deed: Deed, now_ms: int, *, purchase_id: str = ""
+        self, actor: Actor, purchase_id: str, lines: Sequence[Quantity], supplier: str, warehouse_id: str, deed: Deed, now_ms: int
     ) -> PurchaseRow:
-        """A new draft, or, with an id, other contents of one. NotDone: ``sku_unknown``, ``purchase_unknown``, ``purchase_state``."""
+        """Let this be the contents of a draft, which is made if there is none of this id.
 
-        async def change(connection: Any) -> str:
+        NotDone: ``sku_unknown`` (or twice), ``purchase_state`` (it is no draft any more), ``forbidden``.
+        """
+
+        async def change(connection: Any) -> None:
             await connection.execute(DUE, purchase_id, [line.sku_id for line in lines])
-            if not purchase_id:
-                return await draft_purchase(connection, lines, actor.user_id, now_ms, supplier=supplier, warehouse_id=warehouse_id)
+            if await connection.fetchval(LOCK, purchase_id) is None:
+                await draft_purchase(
+                    connection, lines, actor.user_id, now_ms, supplier=supplier, warehouse_id=warehouse_id, purchase_id=purchase_id
+                )
+                return
             await _check(connection, purchase_id, ("draft",))
             await connection.execute(DELETE_LINES, purchase_id)
             await connection.execute(CHANGE, purchase_id, supplier, warehouse_id, now_ms)
             await _write_lines(connection, purchase_id, lines)
-            return purchase_id
 
-        return await self.read(await self._staff.do(actor, deed, change))
+        await self._staff.do(actor, deed, change)
+        return await self.read(purchase_id)
 
     async def move(self, actor: Actor, purchase_id: str, to: str, deed: Deed, now_ms: int) -> PurchaseRow:
         """Order it, or cancel it. Again it stays so. NotDone: ``purchase_unknown``, ``purchase_state``, ``forbidden``."""
@@ -171,10 +177,10 @@ class Purchases:
 
 async def draft_purchase(
     connection: Any, lines: Sequence[Quantity], made_by: str, now_ms: int, *, supplier: str = "", warehouse_id: str = "",
-    proposal_id: str | None = None,
+    proposal_id: str | None = None, purchase_id: str = "",
 ) -> str:  # fmt: skip
     """Write a draft within the caller's transaction, who has listed its products as due; answers its id. NotDone ``sku_unknown``."""
-    purchase_id = random_id("pur")
+    purchase_id = purchase_id or random_id("pur")
     await connection.execute(INSERT, purchase_id, supplier, warehouse_id, proposal_id, made_by, now_ms)
     await _write_lines(connection, purchase_id, lines)
     return purchase_id
