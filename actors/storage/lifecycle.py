@@ -41,7 +41,7 @@ WHERE f.product_id IN (SELECT product_id FROM proposal WHERE state IN ('open', '
 ORDER BY f.days_of_cover, f.units_28 DESC, f.product_id LIMIT $1"""
 SERIES: Final = """
 SELECT s.product_id, d.day, sum(d.units)::bigint AS units FROM sku s JOIN sku_day d USING (sku_id)
-WHERE s.product_id = ANY($1::text[]) AND d.day > $2 - $3 AND d.day <= $2 GROUP BY 1, 2"""
+WHERE s.product_id = ANY($1::text[]) AND d.day > $2::integer - $3::integer AND d.day <= $2 GROUP BY 1, 2"""
 STATE: Final = "SELECT ended_at_ms, reason, (SELECT count(*) FROM product_fact_due) AS due, recount FROM watch_state"
 FACTS: Final = "SELECT facts::text AS facts, refreshed_ms FROM product_fact WHERE product_id = $1"
 SETTING: Final = "SELECT terms::text FROM watch_setting WHERE scope = $1"

@@ -66,9 +66,8 @@ _PATH_FORMS.update({"user_id": f"^usr{_FORM}", "address_id": f"^adr{_FORM}", "ex
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PATH_FORMS["item_id"] = f"^mal{_FORM}"
 _PATH_FORMS["merchant_id"] = f"^mer{_FORM}"
-_PATH_FORMS.update(
-    {"tag_id": f"^tag{_FORM}", "proposal_id": f"^prp{_FORM}", "purchase_id": f"^pur{_FORM}", "scope": f"^(shop|cat{_FORM[:-1]})$"}
-)
+_PATH_FORMS.update({"tag_id": f"^tag{_FORM}", "proposal_id": f"^prp{_FORM}", "purchase_id": f"^pur{_FORM}"})
+_PATH_FORMS["where"] = f"^(shop|cat{_FORM[:-1]})$"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -43,7 +43,7 @@ def _id_of(purchase_id: str) -> str:
 @get("/v1/staff/purchase-orders", operation_id="listPurchases")
 async def list_purchases(
     request: ShopRequest,
-    state: Annotated[PurchaseState | None, QueryParameter(description="of one state alone")] = None,
+    in_state: Annotated[PurchaseState | None, QueryParameter(description="of one state alone")] = None,
     cursor: Annotated[str | None, QueryParameter(max_length=200, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> PurchasePage:
@@ -53,7 +53,7 @@ async def list_purchases(
         kind, after = parts_of(cursor, 2)
         if kind != "u":
             raise Refusal("invalid_request", {"reason": "cursor is none of ours"})
-    rows = await request.desk.purchases.page(after, state or "", limit + 1)
+    rows = await request.desk.purchases.page(after, in_state or "", limit + 1)
     more = cursor_of("u", rows[limit - 1].purchase_id) if len(rows) > limit else None
     return PurchasePage(purchases=tuple(map(_purchase, rows[:limit])), next_cursor=more)
 

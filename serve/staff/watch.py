@@ -76,7 +76,7 @@ async def read_facts(request: ShopRequest, product_id: FromPath[str]) -> FactsSe
 @get("/v1/staff/proposals", operation_id="listProposals")
 async def list_proposals(
     request: ShopRequest,
-    state: Annotated[ProposalState | None, QueryParameter(description="of one state alone")] = None,
+    in_state: Annotated[ProposalState | None, QueryParameter(description="of one state alone")] = None,
     rule: Annotated[Rule | None, QueryParameter(description="of one rule alone")] = None,
     product_id: Annotated[str | None, QueryParameter(max_length=64, description="of one product alone")] = None,
     cursor: Annotated[str | None, QueryParameter(max_length=200, description="`next_cursor` of the page before")] = None,
@@ -86,7 +86,7 @@ async def list_proposals(
     if product_id is not None and not is_id(product_id, "prd"):
         raise Refusal("product_not_found")
     rows = await request.desk.lifecycle.proposals(
-        state=state or "", rule=rule or "", product_id=product_id or "", before=_place(cursor), limit=limit + 1
+        state=in_state or "", rule=rule or "", product_id=product_id or "", before=_place(cursor), limit=limit + 1
     )
     last = rows[limit - 1] if len(rows) > limit else None
     more = cursor_of("w", str(last.opened_at_ms), last.proposal_id) if last else None
@@ -176,22 +176,22 @@ def _thresholds(found: ThresholdsSet) -> ThresholdsSeen:
     return ThresholdsSeen(scope=found.scope, own=found.own, effective=found.effective, defaults=DEFAULTS)
 
 
-@get("/v1/staff/watch/thresholds/{scope:str}", operation_id="readThresholds")
-async def read_thresholds(request: ShopRequest, scope: FromPath[str]) -> ThresholdsSeen:
+@get("/v1/staff/watch/thresholds/{where:str}", operation_id="readThresholds")
+async def read_thresholds(request: ShopRequest, where: FromPath[str]) -> ThresholdsSeen:
     """By what the rules judge in the whole shop (``shop``), or in a category and those below it."""
     with refusing():
-        return _thresholds(await request.desk.lifecycle.thresholds(_scope(scope)))
+        return _thresholds(await request.desk.lifecycle.thresholds(_scope(where)))
 
 
-@put("/v1/staff/watch/thresholds/{scope:str}", operation_id="setThresholds")
-async def set_thresholds(request: ShopRequest, scope: FromPath[str], data: JSONBody[SetThresholds]) -> ThresholdsSeen:
+@put("/v1/staff/watch/thresholds/{where:str}", operation_id="setThresholds")
+async def set_thresholds(request: ShopRequest, where: FromPath[str], data: JSONBody[SetThresholds]) -> ThresholdsSeen:
     """Let these hold there; proposals follow with the next round."""
     msgspec.convert(data.terms, Thresholds)
     desk = request.desk
-    deed = deed_of(request, "goods.watch", _scope(scope), data.reason)
+    deed = deed_of(request, "goods.watch", _scope(where), data.reason)
     with refusing():
-        await desk.lifecycle.set_thresholds(request.actor(), scope, data.terms, deed, desk.clock.now_ms())
-        return _thresholds(await desk.lifecycle.thresholds(scope))
+        await desk.lifecycle.set_thresholds(request.actor(), where, data.terms, deed, desk.clock.now_ms())
+        return _thresholds(await desk.lifecycle.thresholds(where))
 
 
 HANDLERS: Final[list[Any]] = [
