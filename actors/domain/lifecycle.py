@@ -71,12 +71,14 @@ def promotion(facts: ProductFacts, terms: Thresholds) -> Suggestion | None:
     """It sells, and what there is lasts longer than it should: the further beyond, the more percent (up to twice the usual)."""
     if not _may_be_cut(facts) or facts.units_28 <= 0 or facts.age_days < 28 or _is_slow(facts, terms):
         return None
+    if facts.trend * 100 >= terms.rising_percent:
+        return None  # what rises by itself needs no help
     cover = facts.days_of_cover
     if terms.promotion_cover_days <= 0 or cover <= terms.promotion_cover_days or cover >= NEVER_DAYS:
         return None
     beyond = min(2.0, cover / terms.promotion_cover_days)
     percent = _step(terms.promotion_percent * beyond, terms.promotion_percent, 100 - terms.floor_percent)
-    if percent <= 0:
+    if _achieved(facts, percent, terms) <= 0:
         return None
     return Suggestion(
         rule="promotion",
@@ -109,7 +111,7 @@ def sales(facts: ProductFacts, terms: Thresholds) -> Suggestion | None:
     spread = math.sqrt(max(expected, 1.0))
     if _fell(facts, terms, expected, spread):
         percent = _step(terms.promotion_percent, terms.promotion_percent, 100 - terms.floor_percent)
-        if percent <= 0 or facts.has_promotion:
+        if _achieved(facts, percent, terms) <= 0 or facts.has_promotion:
             return None
         action: Action = CutPrice(percent=percent, days=terms.promotion_days, floor_percent=terms.floor_percent)
         return Suggestion(rule="sales", why="falling", mark="falling", action=action, evidence=evidence)
@@ -196,7 +198,7 @@ def slow(facts: ProductFacts, terms: Thresholds) -> Suggestion | None:
         return Suggestion(rule="slow", why="bundle", mark=f"bundle:{facts.bundle_with}", action=action, evidence=evidence)
     wanted = terms.markdown_percent + terms.markdown_step_percent * max(0, stages)
     percent = _step(wanted, 1, 100 - terms.floor_percent)
-    if percent <= facts.discount_percent or percent <= 0:
+    if _achieved(facts, percent, terms) <= facts.discount_percent:
         return None
     cut = CutPrice(percent=percent, days=terms.slow_days, floor_percent=terms.floor_percent)
     evidence["discount_percent"] = facts.discount_percent
@@ -249,6 +251,11 @@ def cut_price(price: int, percent: int, floor_percent: int) -> int:
     return max(cut, floor, min(price, 1))
 
 
+def percent_off(price: int, promotion: int) -> int:
+    """Whole percent that a promotion takes off, to the nearest: what a label says of a price that was rounded to the unit."""
+    return 0 if price <= 0 else max(0, ((price - promotion) * 200 + price) // (2 * price))
+
+
 def _lines(facts: ProductFacts, terms: Thresholds, per_day: Callable[[SkuFacts], float]) -> tuple[Quantity, ...]:
     found = ((sku.sku_id, order_quantity(sku, terms, per_day(sku))) for sku in facts.skus if sku.offered)
     return tuple(Quantity(sku_id=sku_id, quantity=quantity) for sku_id, quantity in found if quantity > 0)
@@ -291,6 +298,11 @@ def _mark(lines: tuple[Quantity, ...]) -> str:
 
 def _may_be_cut(facts: ProductFacts) -> bool:
     return facts.on_shelf and facts.available > 0 and not facts.has_promotion and not facts.in_flash_sale
+
+
+def _achieved(facts: ProductFacts, percent: int, terms: Thresholds) -> int:
+    """What a cut of so many percent comes to: of a few cents, and above the floor, it may come to nothing."""
+    return percent_off(facts.price, cut_price(facts.price, percent, terms.floor_percent)) if percent > 0 else 0
 
 
 def _is_slow(facts: ProductFacts, terms: Thresholds) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.domain.lifecycle import percent_off
 from actors.domain.product_facts import DAY_MS, cover_of, lacking, trend, velocity_7, velocity_28
 from schemas.goods import AttributeValue, Product
 from schemas.watch import NEVER_DAYS, ProductFacts, SkuFacts
@@ -196,7 +197,7 @@ def _facts_of(row: Any, skus: list[Any], partner: str, around: Surroundings) -> 
     units_7, units_35 = (sum(sku[name] for sku in skus) for name in ("units_7", "units_35"))
     last = max((sku["last_day"] for sku in skus if sku["last_day"] is not None), default=None)
     cheapest = min(offered, key=lambda sku: (sku["price"], sku["sku_id"]), default=None)
-    cuts = [_percent_off(sku) for sku in offered if sku["promotion"] is not None]
+    cuts = [percent_off(sku["price"], sku["promotion"]) for sku in offered if sku["promotion"] is not None]
     on_shelf, since_ms = row["state"] == "on_shelf", row["on_shelf_since_ms"]
     best = around.best.get((row["category_id"], row["merchant_id"]), "")
     with_id = partner or (best if best != row["product_id"] else "")
@@ -246,8 +247,3 @@ def _sku_of(row: Any) -> SkuFacts:
 
 def _days(since_ms: int, now_ms: int) -> int:
     return max(0, min(NEVER_DAYS, (now_ms - since_ms) // DAY_MS)) if since_ms else NEVER_DAYS
-
-
-def _percent_off(row: Any) -> int:
-    """Whole percent, rounded down: a tag for 30 % off needs 30 %."""
-    return 0 if row["price"] <= 0 else max(0, (row["price"] - row["promotion"]) * 100 // row["price"])
