@@ -136,7 +136,7 @@ class PurchaseLine(msgspec.Struct, frozen=True, kw_only=True):
     received: int | None
 
 
-class Purchase(msgspec.Struct, frozen=True, kw_only=True):
+class PurchaseOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order at a supplier. ``state``: draft, ordered, receiving, received or cancelled."""
 
     purchase_id: str
@@ -153,5 +153,5 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
 class PurchasePage(msgspec.Struct, frozen=True, kw_only=True):
     """By id; ``next_cursor`` is null on the last page."""
 
-    purchases: tuple[Purchase, ...]
+    purchases: tuple[PurchaseOrder, ...]
     next_cursor: str | None

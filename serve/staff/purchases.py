@@ -6,7 +6,7 @@ from litestar import get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from actors.storage.purchases import PurchaseRow
-from schemas.http.watch import Decide, Purchase, PurchaseLine, PurchasePage, PutPurchase, ReceivePurchase
+from schemas.http.watch import Decide, PurchaseLine, PurchaseOrder, PurchasePage, PutPurchase, ReceivePurchase
 from schemas.ids import derived_id, is_id
 from schemas.stock import PutIn
 from schemas.watch import PurchaseState, Quantity
@@ -17,8 +17,8 @@ from serve.requests import Refusal
 from serve.staff.doing import deed_of, refusing
 
 
-def _purchase(row: PurchaseRow) -> Purchase:
-    return Purchase(
+def _purchase(row: PurchaseRow) -> PurchaseOrder:
+    return PurchaseOrder(
         purchase_id=row.purchase_id,
         state=row.state,
         supplier=row.supplier,
@@ -59,14 +59,14 @@ async def list_purchases(
 
 
 @get("/v1/staff/purchase-orders/{purchase_id:str}", operation_id="readPurchase")
-async def read_purchase(request: ShopRequest, purchase_id: FromPath[str]) -> Purchase:
+async def read_purchase(request: ShopRequest, purchase_id: FromPath[str]) -> PurchaseOrder:
     """One order with its lines."""
     with refusing():
         return _purchase(await request.desk.purchases.read(_id_of(purchase_id)))
 
 
 @put("/v1/staff/purchase-orders/{purchase_id:str}", operation_id="putPurchase")
-async def put_purchase(request: ShopRequest, purchase_id: FromPath[str], data: JSONBody[PutPurchase]) -> Purchase:
+async def put_purchase(request: ShopRequest, purchase_id: FromPath[str], data: JSONBody[PutPurchase]) -> PurchaseOrder:
     """Make a draft under an id of one's own, or change what is in one."""
     desk = request.desk
     lines = tuple(Quantity(sku_id=line.sku_id, quantity=line.quantity) for line in data.lines)
@@ -79,18 +79,18 @@ async def put_purchase(request: ShopRequest, purchase_id: FromPath[str], data: J
 
 
 @post("/v1/staff/purchase-orders/{purchase_id:str}/order", operation_id="orderPurchase", status_code=200)
-async def order_purchase(request: ShopRequest, purchase_id: FromPath[str], data: JSONBody[Decide]) -> Purchase:
+async def order_purchase(request: ShopRequest, purchase_id: FromPath[str], data: JSONBody[Decide]) -> PurchaseOrder:
     """The draft was ordered at its supplier. Again it stays so."""
     return await _move(request, purchase_id, "ordered", data.reason)
 
 
 @post("/v1/staff/purchase-orders/{purchase_id:str}/cancel", operation_id="cancelPurchase", status_code=200)
-async def cancel_purchase(request: ShopRequest, purchase_id: FromPath[str], data: JSONBody[Decide]) -> Purchase:
+async def cancel_purchase(request: ShopRequest, purchase_id: FromPath[str], data: JSONBody[Decide]) -> PurchaseOrder:
     """Nothing of it will arrive. Again it stays so."""
     return await _move(request, purchase_id, "cancelled", data.reason)
 
 
-async def _move(request: ShopRequest, purchase_id: str, to: str, reason: str) -> Purchase:
+async def _move(request: ShopRequest, purchase_id: str, to: str, reason: str) -> PurchaseOrder:
     desk = request.desk
     deed = deed_of(request, "goods.watch", _id_of(purchase_id), reason, after=to)
     with refusing():
@@ -98,7 +98,7 @@ async def _move(request: ShopRequest, purchase_id: str, to: str, reason: str) ->
 
 
 @post("/v1/staff/purchase-orders/{purchase_id:str}/receive", operation_id="receivePurchase", status_code=200)
-async def receive_purchase(request: ShopRequest, purchase_id: FromPath[str], data: JSONBody[ReceivePurchase]) -> Purchase:
+async def receive_purchase(request: ShopRequest, purchase_id: FromPath[str], data: JSONBody[ReceivePurchase]) -> PurchaseOrder:
     """Put into stock what arrived. Receiving again goes on where it was broken off, and puts nothing in twice."""
     desk = request.desk
     arrived = {line.sku_id: line.quantity for line in data.arrived}
