@@ -70,6 +70,7 @@ FORGET_NEWS: Final = "DELETE FROM sale_news"
 FORGET_DAYS: Final = "DELETE FROM sku_day"
 FORGET_PAIRS: Final = "DELETE FROM product_pair"
 COUNTED: Final = "UPDATE watch_state SET recount = false"
+ASK_RECOUNT: Final = "UPDATE watch_state SET recount = true"
 RECOUNT_ASKED: Final = "SELECT recount FROM watch_state"
 ALL_DUE: Final = "INSERT INTO product_fact_due (product_id) SELECT product_id FROM product ON CONFLICT DO NOTHING"
 
@@ -92,6 +93,11 @@ async def recount(connection: Any) -> None:
     async with connection.transaction(isolation="repeatable_read"):
         for statement in (FORGET_NEWS, FORGET_DAYS, FORGET_PAIRS, COUNT_DAYS, COUNT_PAIRS, ALL_DUE, COUNTED):
             await connection.execute(statement)
+
+
+async def ask_recount(connection: Any) -> None:
+    """Let the next round count everything anew."""
+    await connection.execute(ASK_RECOUNT)
 
 
 async def recount_asked(connection: Any) -> bool:
