@@ -47,6 +47,13 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "goods.edit": _row("marketing operator administrator", "Make products and change them.", "新建与修改商品。"),
     "goods.publish": _row("operator administrator", "Put products on the shelf and take them off.", "商品上架、下架与退市。"),
     "category.edit": _row("operator administrator", "Make and change categories and brands.", "新建与修改分类和品牌。"),
+    "tag.edit": _row("marketing operator administrator", "Make tags and their rules, and give them by hand.", "管理标签及其规则。"),
+    "goods.watch": _row(
+        "marketing operator administrator",
+        "See how goods sell, decide on proposals, and order at suppliers.",
+        "查看动销、处理经营建议与采购。",
+    ),
+    "purchase.receive": _row("warehouse operator administrator", "Put into stock what suppliers delivered.", "采购到货入库。"),
     # people
     "person.read": _row("support operator administrator", "See an account, its personal fields masked.", "查看账号(个人信息已遮蔽)。"),
     "person.unmask": _row("support administrator", "See personal fields in the clear, for a reason.", "说明理由后查看未遮蔽的个人信息。"),

@@ -159,6 +159,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where pictures are kept: a directory, within ``data_dir`` unless it is absolute. Of several machines: one that all mount."""
     media_keep_days: Annotated[int, msgspec.Meta(ge=0)] = 30
     """Pictures that no product names are removed so many days after they were sent; 0: never."""
+    # goods
+    goods_watch_s: Annotated[int, msgspec.Meta(ge=0)] = 30
+    """Between two rounds of the watch over goods (sales, facts, tags, proposals) beside the coordinator; 0: none."""
 
     # behaviour events
     events_keep_days: Annotated[int, msgspec.Meta(ge=1)] = 395

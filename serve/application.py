@@ -56,7 +56,21 @@ from serve.shop import (
     third_party,
     tickets,
 )
-from serve.staff import categories, images, lookups, merchant, merchant_products, payouts, people, products, roles, trail
+from serve.staff import (
+    categories,
+    images,
+    lookups,
+    merchant,
+    merchant_products,
+    payouts,
+    people,
+    products,
+    purchases,
+    roles,
+    tags,
+    trail,
+    watch,
+)
 from serve.staff import factors as staff_factors
 from serve.strict_json import Malformed
 from serve.web import handlers as web
@@ -96,6 +110,9 @@ HANDLERS: Final = (
     *payouts.HANDLERS,
     *images.HANDLERS,
     *web.HANDLERS,
+    *tags.HANDLERS,
+    *watch.HANDLERS,
+    *purchases.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )

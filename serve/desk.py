@@ -18,6 +18,7 @@ from actors.storage.goods_desk import GoodsDesk
 from actors.storage.goods_reads import GoodsReads
 from actors.storage.identities import Identities
 from actors.storage.images import Images
+from actors.storage.lifecycle import Lifecycle
 from actors.storage.media import Media
 from actors.storage.members import Members
 from actors.storage.notices import Notices
@@ -27,8 +28,11 @@ from actors.storage.outgoing_messages import OutgoingMessages
 from actors.storage.passkeys import Passkeys
 from actors.storage.payouts import Payouts
 from actors.storage.privacy import Privacy
+from actors.storage.proposal_actions import ProposalActions
+from actors.storage.purchases import Purchases
 from actors.storage.staff import Staff
 from actors.storage.staff_actions import StaffActions
+from actors.storage.tags import Tags
 from actors.storage.user_keys import UserKeys
 from actors.storage.users import Users
 from schemas.envelope import Answer
@@ -104,6 +108,10 @@ class Desk:
         # Which of these images there are: a document names no others.
         self.known_images: Callable[[list[str]], Awaitable[frozenset[str]]] = self.images.known
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
+        self.tags = Tags(services.pool, self.roles)
+        self.lifecycle = Lifecycle(services.pool, self.roles)
+        self.proposal_actions = ProposalActions(services.pool, self.roles)
+        self.purchases = Purchases(services.pool, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)

@@ -16,6 +16,7 @@ from actors.owners.placement import Coordinator as Planner
 from actors.ports.journal import StorageUnknown
 from actors.runtime.assembly import host_name
 from actors.runtime.config import read_config, short_directory
+from actors.runtime.goods_watch import MODULE as WATCH_MODULE
 from actors.runtime.logs import configure_logs
 from actors.runtime.options import NAMESPACE, SHARD_HOST
 from actors.runtime.ray_transport import RayTransport
@@ -49,11 +50,13 @@ class _Coordinator:
         self._planner = Planner(self._board, partial(pool_of, pools))
         self._follower = Follower(self._settings.database_url)
         self._upkeep = UpkeepTimer(config_path, self._settings.journal_upkeep_s, self._settings.data_path / "upkeep.log")
+        log_file = self._settings.data_path / "goods_watch.log"
+        self._watch = UpkeepTimer(config_path, self._settings.goods_watch_s, log_file, module=WATCH_MODULE)
         transport = SocketTransport(short_directory(self._settings), RayTransport())
         self._splitter = Splitter(self._settings, self._board, transport)
         self._hosts: dict[str, Any] = {}
         # Begun here and not when told to: a coordinator that Ray starts again is told nothing.
-        works = (self._keep_placing, self._keep_hosts, self._follower.run, self._upkeep.run, self._splitter.run)
+        works = (self._keep_placing, self._keep_hosts, self._follower.run, self._upkeep.run, self._watch.run, self._splitter.run)
         self._tasks = [asyncio.ensure_future(_lasting(work)) for work in works]
 
     @ray.method

@@ -312,6 +312,21 @@ def events_land(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command("watch", help=say("watch"))
+def watch_goods(
+    recount: Annotated[bool, typer.Option("--recount", help=say("o_recount"))] = False,
+    as_json: AsJson = False,
+) -> None:
+    from serve.cli import watch
+    from serve.cli.door import environment
+
+    done = watch.watch(environment(), recount=recount)
+    if as_json:
+        _print(done)
+    else:
+        typer.echo(watch.words(done))
+
+
 @staff.command("grant", help=say("staff_grant"))
 def staff_grant(user: UserArgument, role: RoleArgument, merchant: Annotated[str, typer.Option(help=say("o_merchant"))] = "") -> None:
     from serve.cli.door import environment

@@ -29,6 +29,16 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "归档并清理到期的记录(系统每小时也会自动执行)。",
     ),
     "events": ("Behaviour events: where they are, and landing them.", "行为事件:所在位置与落盘。"),
+    "watch": (
+        "Count what was sold, and bring facts, tags and proposals of goods up to date, as it happens by itself every half minute.",
+        "统计销量并更新商品指标、标签与经营建议(每半分钟也会自动执行)。",
+    ),
+    "o_recount": ("Count all sales anew first.", "先重新统计全部销量。"),
+    "watched": (
+        "{counted} payments and refunds counted, {products} products looked at, {tags} tags given or taken, {proposals} proposals changed.",
+        "统计 {counted} 笔付款与退款,更新 {products} 个商品,增减标签 {tags} 个,变更建议 {proposals} 条。",
+    ),
+    "watch_busy": ("Another round is at work.", "另一轮更新正在进行。"),
     "events_status": ("Show the events in the lake, and those that wait on this machine.", "显示数据湖中的事件及本机待落盘的事件。"),
     "events_land": (
         "Write waiting events into the lake and delete days that are too old, as it happens by itself every minute.",

@@ -71,6 +71,8 @@ _PATH_FORMS.update({"image_id": "^img_[0-9a-hjkmnp-tv-z]{20}$", "image_file": "^
 _PATH_FORMS["revision"] = "^[0-9]{1,6}$"
 _PATH_FORMS["merchant_id"] = f"^mer{_FORM}"
 _PATH_FORMS.update({"category_id": f"^cat{_FORM}", "brand_id": f"^brd{_FORM}", "number": "^[0-9]{1,10}$"})
+_PATH_FORMS.update({"tag_id": f"^tag{_FORM}", "proposal_id": f"^prp{_FORM}", "purchase_id": f"^pur{_FORM}"})
+_PATH_FORMS["where"] = f"^(shop|cat{_FORM[:-1]})$"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -37,6 +37,10 @@ CROSS JOIN LATERAL (VALUES ('refunds.payable', -s.amount), ('provider.receivable
 """The event of a refund that arrived does not repeat its amount: it stands in the posting that promised it."""
 
 
+RECOUNT_SALES: Final = "UPDATE watch_state SET recount = true"
+"""A rebuild writes entries that no trigger saw: sales by day (``actors.storage.watch.selling``) are counted anew."""
+
+
 class Entry(NamedTuple):
     """One row of the ledger."""
 
@@ -53,7 +57,7 @@ class LedgerProjection:
 
     events: ClassVar[tuple[type, ...]] = (PaymentSettled, PaymentQuestioned, OrderPaid, RefundStarted, RefundDone)
     tables: ClassVar[tuple[str, ...]] = ("ledger_entry",)
-    after_swap: ClassVar[tuple[str, ...]] = ()
+    after_swap: ClassVar[tuple[str, ...]] = (RECOUNT_SALES,)
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []

@@ -1,0 +1,1 @@
+"""Watching goods in the background: sales are counted, facts refreshed, tags and proposals follow from them."""
