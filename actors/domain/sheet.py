@@ -106,12 +106,16 @@ _PRICES: Final = {name.casefold(): column for column in BY_CURRENCY for name in 
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the columns of one sheet are, by their place; None for one that is not read. product, sku: (place, column) of each scope."""
+    """What the columns of one sheet are, by their place; None for one that is not read.
+
+    product, sku: (place, column) of each scope. more: where long descriptions go on, in order, by the column in which they begin.
+    """
 
     columns: tuple[Column | None, ...]
     product: tuple[tuple[int, Column], ...]
     sku: tuple[tuple[int, Column], ...]
     places: dict[str, int]
+    more: dict[str, tuple[int, ...]] = {}
 
     def has(self, key: str) -> bool:
         """Whether the sheet has this column."""
@@ -199,6 +203,11 @@ def plan_of(header: Sequence[str]) -> tuple[Plan, list[CellFlaw]]:
         product=tuple(one for one in numbered if one[1].scope == "product"),
         sku=tuple(one for one in numbered if one[1].scope == "sku"),
         places=places,
+        more={
+            key: found
+            for key in ("detail_en", "detail_zh")
+            if (found := tuple(places[more] for number in range(2, DETAIL_PARTS + 1) if (more := f"{key}:{number}") in places))
+        },
     ), wrong
 
 

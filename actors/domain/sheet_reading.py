@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.domain.product import Terms, flaws, may_move
+from actors.domain.product_html import clean
 from actors.domain.sheet import CellFlaw, Plan
 from actors.domain.sheet_cells import (
     BadCell,
@@ -29,6 +30,7 @@ from actors.domain.sheet_skus import SkuReader, in_order
 from schemas.goods import Attribute, AttributeValue, Product, ProductText, ProductTexts, Sku
 
 SEO_MAX: Final = 500
+HTML_MAX: Final = 200_000
 KEYWORDS_MAX: Final = 20
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _PATH: Final = re.compile(r"skus\[(\d+)\](?:\.(\w+)(?:\[(\d+)\])?)?")
@@ -41,15 +43,11 @@ _PLACES: Final = {
 
 
 class Ways(msgspec.Struct, frozen=True, kw_only=True):
-    """What cells may name. categories, brands: ids by slug. clean: a document as it would be stored.
-
-    merchant_id: whose goods alone are imported; empty: everybody's.
-    """
+    """What cells may name. categories, brands: ids by slug. merchant_id: whose goods alone are imported; empty: everybody's."""
 
     terms: Terms
     categories: Mapping[str, str]
     brands: Mapping[str, str]
-    clean: Callable[[Product], Product]
     merchant_id: str = ""
 
 
@@ -167,13 +165,11 @@ class Reader:
         if wrong:
             return Outcome(doc=None, same=False, flaws=tuple(wrong))
         doc = Product(**fields, options=options, skus=skus)
-        if base is not None and doc == in_order(base):
-            return Outcome(doc=None, same=True, flaws=())
         try:
             doc = msgspec.convert(msgspec.to_builtins(doc), Product)
         except msgspec.ValidationError as error:
             return Outcome(doc=None, same=False, flaws=(self._of_form(str(error), doc, first[0], places),))
-        doc = in_order(self._ways.clean(doc))
+        doc = in_order(doc)
         if base is not None and doc == in_order(base):
             return Outcome(doc=None, same=True, flaws=())
         wrong += self._of_tables(doc, base, group)
@@ -315,9 +311,11 @@ class _Cells:
         place = self._plan.places.get(key, -1)
         if place < 0:
             return now
-        more = [self._cells[at] for number in range(2, 9) if (at := self._plan.places.get(f"{key}:{number}", -1)) >= 0]
+        text = self._cells[place]
+        for at in self._plan.more.get(key, ()):
+            text += self._cells[at]
         try:
-            return read(self._cells[place] + "".join(more))
+            return read(text) if text else now.__class__()
         except BadCell as bad:
             self._wrong.append(CellFlaw(row=self._row, column=place, code=bad.code, params=bad.params))
             return now
@@ -346,14 +344,18 @@ def _keywords(text: str) -> tuple[str, ...]:
     return found
 
 
-_LINE, _SEO, _HTML = _up_to(200), _up_to(SEO_MAX), _up_to(200_000)
+_LINE, _SEO, _LONG = _up_to(200), _up_to(SEO_MAX), _up_to(HTML_MAX)
+
+
+def _html(text: str) -> str:
+    return clean(_LONG(text))
 
 
 def _text(cell: _Cells, language: str, now: ProductText) -> ProductText:
     return ProductText(
         title=cell.text(f"title_{language}", now.title, _LINE),
         subtitle=cell.text(f"subtitle_{language}", now.subtitle, _LINE),
-        detail=cell.text(f"detail_{language}", now.detail, _HTML),
+        detail=cell.text(f"detail_{language}", now.detail, _html),
         seo_title=cell.text(f"seo_title_{language}", now.seo_title, _LINE),
         seo_description=cell.text(f"seo_description_{language}", now.seo_description, _SEO),
         keywords=cell.text(f"keywords_{language}", now.keywords, _keywords),
