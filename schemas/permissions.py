@@ -66,6 +66,9 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "ledger.read": _row("finance administrator", "See the entries of the ledger.", "查看账本分录。"),
     "payout.read": _row("finance administrator", "See where a firm's money goes, masked.", "查看商家收款账户(已遮蔽)。"),
     "payout.unmask": _row("finance administrator", "See where it goes in the clear, for a reason.", "说明理由后查看商家收款账户。"),
+    # goods in bulk; a merchant's own alone
+    "goods.import": _row("merchant operator administrator", "Import goods from a file.", "从文件批量导入商品。"),
+    "goods.export": _row("merchant operator administrator", "Export goods into a file.", "将商品导出为文件。"),
     # staff
     "role.read": _row("administrator", "See who has which role.", "查看人员角色。"),
     "role.grant": _row("administrator", "Give and take away roles.", "授予与收回角色。"),

@@ -26,6 +26,7 @@ from serve.hot import events
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
+from serve.importing import ImportWork
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
@@ -51,6 +52,7 @@ from serve.shop import (
     tickets,
 )
 from serve.staff import factors as staff_factors
+from serve.staff import imports as staff_imports
 from serve.staff import lookups, merchant, payouts, people, roles, trail
 from serve.strict_json import Malformed
 
@@ -83,6 +85,7 @@ HANDLERS: Final = (
     *lookups.HANDLERS,
     *merchant.HANDLERS,
     *payouts.HANDLERS,
+    *staff_imports.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
@@ -103,6 +106,7 @@ class Application:
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
         self.privacy_work = PrivacyWork(self.desk)
+        self.import_work = ImportWork(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
@@ -123,7 +127,10 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), desk.news.keep_listening()):
+        for work in (
+            desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), self.import_work.run(),
+            desk.news.keep_listening(),
+        ):  # fmt: skip
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
@@ -367,6 +374,9 @@ class Application:
         # A page with a policy of its own: a second one beside it would forbid what the first allows.
         headers = [*(header for header in SECURITY if header[0] not in own), *reply.headers, (b"x-request-id", request.id)]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if request.pieces is not None:
+            async for piece in request.pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
         self._note(request, reply, time.perf_counter() - started)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.domain.kinds import READS
+from actors.domain.product import Terms
 from actors.domain.pseudonym import Pseudonyms
 from actors.storage.addresses import Addresses
 from actors.storage.catalogue import Catalogue
@@ -11,7 +12,9 @@ from actors.storage.desk_reads import DeskReads
 from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.factor_resets import FactorResets
+from actors.storage.goods import Goods
 from actors.storage.identities import Identities
+from actors.storage.imports import Imports
 from actors.storage.members import Members
 from actors.storage.notices import Notices
 from actors.storage.oauth_flows import OAuthFlows
@@ -89,6 +92,7 @@ class Desk:
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
+        self.imports = Imports(services.pool, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)
@@ -104,6 +108,10 @@ class Desk:
         peer = head.address(self.settings.forwarded_hops)
         if (peer and not self.address_logins.take(peer)) or (account and not self.account_logins.take(account)):
             raise Refusal("rate_limited", {"retry_after_s": 5})
+
+    async def goods_terms(self) -> Terms:
+        """What documents of products may name now."""
+        return await Goods(self.services.pool).terms()
 
     def new_id(self) -> bytes:
         """Sixteen random bytes: the id of a command that nobody repeats."""

@@ -31,6 +31,9 @@ WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
 RAW: Final = "/v1/hooks/"
 """Bodies below here are a provider's, signed as bytes: they are not looked at before the signature was."""
 
+LARGE: Final = frozenset({"/v1/staff/imports"})
+"""A POST here is a file: its handler reads it by itself, a piece at a time, once it is known who sends it."""
+
 _HEAD: Final = "stampede.head"
 _BODY: Final = "stampede.body"
 _FAILURE: Final = "stampede.failure"
@@ -116,7 +119,10 @@ class Framework:
 
     async def reply(self, head: Head, receive: Receive) -> Reply:
         """The answer; what a handler refused or broke on is raised."""
-        body = await read_body(head, receive, self._limit)
+        if head.path in LARGE and head.method == "POST":
+            head.receive, body = receive, b""
+        else:
+            body = await read_body(head, receive, self._limit)
         if body and head.method in WRITING and not head.path.startswith(RAW):
             check_json_type(head)
             strict_json.check(body)
@@ -135,12 +141,14 @@ class Framework:
             raise _translated(failure)
         handler = scope.get("route_handler")
         head.route = getattr(handler, "operation_id", None) or "unknown"
-        return _reply_of(sent, head.cookies)
+        return _reply_of(sent, head)
 
 
-def _reply_of(sent: list[dict[str, Any]], cookies: tuple[bytes, ...]) -> Reply:
+def _reply_of(sent: list[dict[str, Any]], head: Head) -> Reply:
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    headers = (*((name, value) for name, value in sent[0]["headers"]), *((b"set-cookie", cookie) for cookie in cookies))
+    # How long an answer is that goes on in pieces, nobody knows yet.
+    own = ((name, value) for name, value in sent[0]["headers"] if head.pieces is None or name != b"content-length")
+    headers = (*own, *((b"set-cookie", cookie) for cookie in head.cookies))
     if not any(name == b"cache-control" for name, _ in headers):
         headers = (*headers, NO_STORE)
     return Reply(sent[0]["status"], body, headers)

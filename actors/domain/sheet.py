@@ -155,7 +155,7 @@ def column_of(name: str) -> Column | None:
 
 
 _FOLDED: Final = {" ".join(unicodedata.normalize("NFKC", column.zh).split()).casefold(): column for column in FIXED}
-_KEYS: Final = {column.key: column for column in (*FIXED, *BY_CURRENCY)}
+_KEYS: Final = {column.key: column for column in (*FIXED, *BY_CURRENCY, ATTRIBUTE)}
 
 
 def fixed(key: str) -> Column:

@@ -4,6 +4,7 @@ The replicas start one when there is something to do. Settings come by standard 
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import structlog
 
 from actors.ports.journal import StorageUnknown
 from actors.runtime.logs import configure_logs
-from actors.runtime.priority import give_way
+from actors.runtime.upkeep import NICE
 from actors.storage.connect import LOST
 from actors.storage.export import Wish, export_to
 from actors.storage.import_work import Worker
@@ -60,7 +61,8 @@ def main() -> int:
     """The exit code: 0 when all went well, 2 when the database was lost."""
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     settings = order.settings
-    give_way()
+    # No lower: a writer that holds the goods' lock must get on with it.
+    os.nice(NICE)
     configure_logs(settings)
     assert settings.database_url is not None, "the worker is given its database"
     try:

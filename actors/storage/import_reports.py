@@ -1,6 +1,5 @@
 """The files of what was wrong: the sheet again with the flaws before each row, and the bad cells alone, as JSON and CSV."""
 
-import io
 import json
 import tempfile
 from collections.abc import Iterator
@@ -30,8 +29,8 @@ def header_name(judged: Judged, column: int) -> str:
 
 
 def list_json(judged: Judged) -> bytes:
-    """The bad cells, one JSON object a line, in both languages."""
-    lines = io.StringIO()
+    """The bad cells as a JSON list, one a line, in both languages."""
+    lines = []
     for flaw in judged.flaws:
         shown_flaw = {
             "row": flaw.row,
@@ -42,8 +41,8 @@ def list_json(judged: Judged) -> bytes:
             "en": words_of(flaw.code, flaw.params, "en"),
             "zh-CN": words_of(flaw.code, flaw.params, "zh-CN"),
         }
-        lines.write(json.dumps(shown_flaw, ensure_ascii=False) + "\n")
-    return lines.getvalue().encode()
+        lines.append(json.dumps(shown_flaw, ensure_ascii=False))
+    return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
 
 
 def list_csv(judged: Judged, language: str) -> bytes:
