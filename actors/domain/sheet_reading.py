@@ -32,6 +32,13 @@ from schemas.goods import Attribute, AttributeValue, Product, ProductText, Produ
 SEO_MAX: Final = 500
 HTML_MAX: Final = 200_000
 KEYWORDS_MAX: Final = 20
+BY_THEMSELVES: Final = frozenset({
+    "title_missing", "barcode_invalid", "barcode_repeated", "level_unknown", "tier_order", "price_above_list", "window_empty",
+    "merchant_unknown", "shelf_time_missing", "off_before_shelf", "category_missing", "image_unknown", "image_repeated",
+})  # fmt: skip
+"""Flaws of a document that are true whatever its bad cells should have been."""
+OF_CATEGORY: Final = frozenset({"attribute_unknown", "attribute_kind", "attribute_choice", "attribute_required"})
+
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _PATH: Final = re.compile(r"skus\[(\d+)\](?:\.(\w+)(?:\[(\d+)\])?)?")
 _TEXTS: Final = re.compile(r"texts\.(en|zh)(?:-CN)?(?:\.(\w+))?")
@@ -162,9 +169,9 @@ class Reader:
         self._check_following(group, wrong)
         fields = self._product(first, base, group, wrong)
         options, skus, places = self._skus.read(group.rows, base, wrong)
-        if wrong:
-            return Outcome(doc=None, same=False, flaws=tuple(wrong))
         doc = Product(**fields, options=options, skus=skus)
+        if wrong:
+            return Outcome(doc=None, same=False, flaws=(*wrong, *self._beside(doc, first[0], places, wrong)))
         try:
             doc = msgspec.convert(msgspec.to_builtins(doc), Product)
         except msgspec.ValidationError as error:
@@ -235,6 +242,17 @@ class Reader:
         return found
 
     # --- what is wrong, by cell -------------------------------------------------------------------
+
+    def _beside(self, doc: Product, row: int, places: Sequence[int], wrong: list[CellFlaw]) -> Iterator[CellFlaw]:
+        """What is wrong with other cells than those that could not be read, whatever stands in those."""
+        bad = {(flaw.row, flaw.column) for flaw in wrong}
+        category = self._plan.place("category")
+        for flaw in flaws(doc, self._ways.terms):
+            if flaw.code not in BY_THEMSELVES and not (flaw.code in OF_CATEGORY and (row, category) not in bad):
+                continue
+            where = self._where(flaw.path, doc, row, places)
+            if where not in bad and where[1] >= 0:
+                yield CellFlaw(row=where[0], column=where[1], code=flaw.code, params=flaw.params)
 
     def _of_tables(self, doc: Product, base: Product | None, group: Group) -> Iterator[CellFlaw]:
         row = group.rows[0][0]

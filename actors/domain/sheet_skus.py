@@ -58,6 +58,10 @@ def ordered(prices: Sequence[Price], main: str) -> tuple[Price, ...]:
     return tuple(sorted(prices, key=place))
 
 
+NO_PRICES: Final = (Price(currency="XXX", amount=0),)
+"""In place of prices that are missing, which is a flaw."""
+
+
 class SkuReader:
     """Reads the SKUs of groups of one sheet."""
 
@@ -82,6 +86,9 @@ class SkuReader:
             code = self._code(row, cells, wrong)
             if code:
                 found[code] = self._sku(row, cells, code, there.get(code), choice, wrong), row
+            elif wrong and wrong[-1].row == row and wrong[-1].column == self._at["sku"]:
+                # Its other cells may be bad too; nothing is made of it.
+                found[f"~{row}"] = self._sku(row, cells, f"~{row}", None, choice, wrong), row
         return options, tuple(sku for sku, _ in found.values()), [row for _, row in found.values()]
 
     def _code(self, row: int, cells: list[str], wrong: list[CellFlaw]) -> str:
@@ -115,7 +122,7 @@ class SkuReader:
         if base is not None:
             return msgspec.structs.replace(base, **fields)
         if not fields.get("prices"):
-            fields["prices"] = ()
+            fields["prices"] = NO_PRICES
             column = self._prices[0][0] if self._prices else -1
             if not any(flaw.row == row and flaw.column == column for flaw in wrong):
                 wrong.append(CellFlaw(row=row, column=column, code="price_missing"))
