@@ -22,20 +22,23 @@ from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
 from serve.hooks import apple, stripe
-from serve.hot import events
+from serve.hot import category_tree, events
 from serve.hot.browsing import Browsing
+from serve.hot.category_tree import CategoryTreePage
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
 from serve.importing import ImportWork
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
+from serve.pages import Pages
 from serve.permissions import check_declared
 from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.request_log import RequestLog
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
+from serve.shelf_work import ShelfWork
 from serve.shop import (
     accounts,
     addresses,
@@ -51,9 +54,9 @@ from serve.shop import (
     third_party,
     tickets,
 )
+from serve.staff import categories, lookups, merchant, merchant_products, payouts, people, products, roles, trail
 from serve.staff import factors as staff_factors
 from serve.staff import imports as staff_imports
-from serve.staff import lookups, merchant, payouts, people, roles, trail
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -84,6 +87,9 @@ HANDLERS: Final = (
     *trail.HANDLERS,
     *lookups.HANDLERS,
     *merchant.HANDLERS,
+    *products.HANDLERS,
+    *merchant_products.HANDLERS,
+    *categories.HANDLERS,
     *payouts.HANDLERS,
     *staff_imports.HANDLERS,
     *health.HANDLERS,
@@ -102,10 +108,12 @@ class Application:
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.sold_out)
+        self.category_tree = CategoryTreePage(self.desk.categories, Pages(services.clock))
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
         self.privacy_work = PrivacyWork(self.desk)
+        self.shelf_work = ShelfWork(self.desk)
         self.import_work = ImportWork(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
@@ -128,9 +136,13 @@ class Application:
         await desk.revocations.poll()
         desk.spool.start()
         for work in (
-            desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), self.import_work.run(),
+            desk.facts.keep_fresh(),
+            desk.revocations.keep_polling(),
+            self.privacy_work.run(),
             desk.news.keep_listening(),
-        ):  # fmt: skip
+            self.shelf_work.run(),
+            self.import_work.run(),
+        ):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
@@ -325,6 +337,9 @@ class Application:
         if path == "/v1/products":
             request.route = "products"
             return self.browsing.products(request)
+        if path == category_tree.PATH:
+            request.route = "categories"
+            return self.category_tree.reply(request)
         if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)
@@ -336,7 +351,11 @@ class Application:
 
     def _check_method(self, method: str, path: str) -> None:
         """Refusal for a hot path with another method: the framework does not know it."""
-        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz", events.PATH) or self.documents.get(path) is not None
+        hot = (
+            path.startswith(PRODUCTS)
+            or path in ("/v1/products", category_tree.PATH, "/healthz", events.PATH)
+            or self.documents.get(path) is not None
+        )
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")

@@ -1,18 +1,19 @@
 """What the endpoints of one replica share."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from actors.domain.kinds import READS
-from actors.domain.product import Terms
 from actors.domain.pseudonym import Pseudonyms
 from actors.storage.addresses import Addresses
 from actors.storage.catalogue import Catalogue
+from actors.storage.categories import Categories
 from actors.storage.desk_reads import DeskReads
 from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.factor_resets import FactorResets
 from actors.storage.goods import Goods
+from actors.storage.goods_reads import GoodsReads
 from actors.storage.identities import Identities
 from actors.storage.imports import Imports
 from actors.storage.members import Members
@@ -91,6 +92,11 @@ class Desk:
         self.event_people = EventPeople(services.pool, Pseudonyms(services.client.sharding.derived_key("events")))
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
+        self.goods = Goods(services.pool)
+        self.goods_reads = GoodsReads(services.pool)
+        self.categories = Categories(services.pool, self.roles)
+        # Which of these images there are, said by whoever keeps them. Without it documents may name any.
+        self.known_images: Callable[[list[str]], Awaitable[frozenset[str]]] | None = None
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
         self.imports = Imports(services.pool, self.roles)
         self.staff_actions = StaffActions(services.pool)
@@ -108,10 +114,6 @@ class Desk:
         peer = head.address(self.settings.forwarded_hops)
         if (peer and not self.address_logins.take(peer)) or (account and not self.account_logins.take(account)):
             raise Refusal("rate_limited", {"retry_after_s": 5})
-
-    async def goods_terms(self) -> Terms:
-        """What documents of products may name now."""
-        return await Goods(self.services.pool).terms()
 
     def new_id(self) -> bytes:
         """Sixteen random bytes: the id of a command that nobody repeats."""

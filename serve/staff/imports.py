@@ -181,7 +181,7 @@ async def list_columns(request: ShopRequest) -> SheetColumns:
 
 async def _template(request: ShopRequest, language: str, file_format: str) -> Response[bytes]:
     words = language or request.head.language
-    currencies = sorted((await request.desk.goods_terms()).currencies)
+    currencies = sorted((await request.desk.goods.terms()).currencies)
     data = csv_template(currencies, words) if file_format == "csv" else workbook_template(currencies, words, _documented())
     headers = {"content-disposition": f'attachment; filename="template.{file_format}"'}
     return Response(content=data, media_type=CSV if file_format == "csv" else WORKBOOK, headers=headers)

@@ -19,7 +19,7 @@ _CONTROLS: Final = bytes(byte for byte in range(32) if byte not in (9, 10, 13))
 def decoded(data: bytes) -> tuple[str, str]:
     """(text, encoding). A byte order mark decides, else UTF-8 where it fits, else GB18030 (of which GBK is a part).
 
-    Where neither fits it is the one with fewer bad places, and those are U+FFFD.
+    Where neither fits it is the likelier one, and bad places are U+FFFD.
     """
     for mark, encoding in MARKS:
         if data.startswith(mark):
@@ -31,8 +31,11 @@ def decoded(data: bytes) -> tuple[str, str]:
             return data.decode(encoding), encoding
         except UnicodeDecodeError:
             continue
-    tries = [(data.decode(encoding, "replace"), encoding) for encoding in ("utf-8", "gb18030")]
-    return min(tries, key=lambda one: one[0].count(REPLACED))
+    # Bytes of GBK are hardly ever UTF-8 by chance: where most are, the others are broken.
+    text = data.decode("utf-8", "replace")
+    bad = text.count(REPLACED)
+    good = sum(not letter.isascii() for letter in text) - bad
+    return (text, "utf-8") if good >= bad else (data.decode("gb18030", "replace"), "gb18030")
 
 
 def read_csv(data: bytes) -> Sheet:

@@ -18,8 +18,8 @@ RATIO_MAX: Final = 150
 READING_BYTES_MAX: Final = 3 << 30
 """Address space of the process that reads: what Polars reserves is most of it."""
 READING_S_MAX: Final = 60
-FLAWS_MAX: Final = 10_000
-"""Bad cells that are listed of one file; so many show what is wrong with it."""
+FLAWS_MAX: Final = 200_000
+"""Bad cells that are listed of one file: two for every row that it may have."""
 
 TEXTS: Final[dict[str, tuple[str, str]]] = {
     "file_empty": ("The file has no rows.", "文件没有数据行。"),

@@ -56,7 +56,7 @@ class Workbook:
         relations = "".join(
             f'<Relationship Id="r{number}" Type="{_OFFICE}/{kind}" Target="{name}"/>'
             for number, (kind, name) in enumerate(
-                [("worksheet", "sheet.xml"), *([("sharedStrings", "strings.xml")] if self.strings else []),
+                [("worksheet", "sheet.xml"), *([("sharedStrings", "sharedStrings.xml")] if self.strings else []),
                  *([("styles", "styles.xml")] if self.styles else [])]
             )
         )  # fmt: skip
@@ -73,7 +73,7 @@ class Workbook:
             archive.writestr("xl/_rels/workbook.xml.rels", RELATIONS.format(relations))
             archive.writestr("xl/sheet.xml", self.sheet)
             if self.strings:
-                archive.writestr("xl/strings.xml", self.strings)
+                archive.writestr("xl/sharedStrings.xml", self.strings)
             if self.styles:
                 archive.writestr("xl/styles.xml", self.styles)
         return target.getvalue()
