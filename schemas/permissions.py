@@ -75,6 +75,9 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "payout.unmask": _row("finance administrator", "See where it goes in the clear, for a reason.", "说明理由后查看商家收款账户。"),
     # goods
     "image.add": _row("merchant marketing operator administrator", "Bring pictures.", "上传图片。"),
+    # goods in bulk; a merchant's own alone
+    "goods.import": _row("merchant operator administrator", "Import goods from a file.", "从文件批量导入商品。"),
+    "goods.export": _row("merchant operator administrator", "Export goods into a file.", "将商品导出为文件。"),
     # staff
     "desk.open": _row("warehouse support marketing finance operator administrator", "Open the pages of the staff.", "打开员工工作台。"),
     "role.read": _row("administrator", "See who has which role.", "查看人员角色。"),

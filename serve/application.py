@@ -30,6 +30,7 @@ from serve.hot.lane import whole
 from serve.hot.media import PREFIX as MEDIA
 from serve.hot.media import MediaPages
 from serve.image_work import ImageWork
+from serve.importing import ImportWork
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
@@ -72,6 +73,7 @@ from serve.staff import (
     watch,
 )
 from serve.staff import factors as staff_factors
+from serve.staff import imports as staff_imports
 from serve.strict_json import Malformed
 from serve.web import handlers as web
 from serve.web.pages import PageRefused, problem_page, wants_page
@@ -113,6 +115,7 @@ HANDLERS: Final = (
     *tags.HANDLERS,
     *watch.HANDLERS,
     *purchases.HANDLERS,
+    *staff_imports.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
@@ -137,6 +140,7 @@ class Application:
         self.image_work = ImageWork(self.desk)
         self.media = MediaPages(self.desk.images.media)
         self.shelf_work = ShelfWork(self.desk)
+        self.import_work = ImportWork(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
@@ -157,7 +161,7 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        works = (self.privacy_work.run(), self.image_work.run(), self.shelf_work.run(), desk.news.keep_listening())
+        works = (self.privacy_work.run(), self.image_work.run(), self.shelf_work.run(), self.import_work.run(), desk.news.keep_listening())
         for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), *works):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
@@ -418,6 +422,9 @@ class Application:
         # A page with a policy of its own: a second one beside it would forbid what the first allows.
         headers = [*(header for header in SECURITY if header[0] not in own), *reply.headers, (b"x-request-id", request.id)]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if request.pieces is not None:
+            async for piece in request.pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
         self._note(request, reply, time.perf_counter() - started)
 

@@ -18,6 +18,7 @@ from actors.storage.goods_desk import GoodsDesk
 from actors.storage.goods_reads import GoodsReads
 from actors.storage.identities import Identities
 from actors.storage.images import Images
+from actors.storage.imports import Imports
 from actors.storage.lifecycle import Lifecycle
 from actors.storage.media import Media
 from actors.storage.members import Members
@@ -112,6 +113,7 @@ class Desk:
         self.lifecycle = Lifecycle(services.pool, self.roles)
         self.proposal_actions = ProposalActions(services.pool, self.roles)
         self.purchases = Purchases(services.pool, self.roles)
+        self.imports = Imports(services.pool, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)

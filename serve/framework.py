@@ -36,6 +36,8 @@ FORMS: Final = "/staff/"
 """Below here are pages, and what is sent to them are forms (``serve.web.forms``)."""
 
 LONG: Final = ("/v1/staff/product", "/v1/merchant/product")
+LARGE: Final = frozenset({"/v1/staff/imports"})
+"""A POST here is a file: its handler reads it by itself, a piece at a time, once it is known who sends it."""
 
 _HEAD: Final = "stampede.head"
 _BODY: Final = "stampede.body"
@@ -132,6 +134,9 @@ class Framework:
 
     async def reply(self, head: Head, receive: Receive) -> Reply:
         """The answer; what a handler refused or broke on is raised."""
+        if head.path in LARGE and head.method == "POST":
+            head.receive = receive
+            return await self._asked(head, b"")
         upload = UPLOADS.get(head.path) if head.method == "POST" else None
         if upload is not None:
             return await self._uploaded(head, receive, upload)
@@ -166,12 +171,14 @@ class Framework:
             raise _translated(failure)
         handler = scope.get("route_handler")
         head.route = getattr(handler, "operation_id", None) or "unknown"
-        return _reply_of(sent, head.cookies)
+        return _reply_of(sent, head)
 
 
-def _reply_of(sent: list[dict[str, Any]], cookies: tuple[bytes, ...]) -> Reply:
+def _reply_of(sent: list[dict[str, Any]], head: Head) -> Reply:
     body = b"".join(message.get("body", b"") for message in sent[1:])
-    headers = (*((name, value) for name, value in sent[0]["headers"]), *((b"set-cookie", cookie) for cookie in cookies))
+    # How long an answer is that goes on in pieces, nobody knows yet.
+    own = ((name, value) for name, value in sent[0]["headers"] if head.pieces is None or name != b"content-length")
+    headers = (*own, *((b"set-cookie", cookie) for cookie in head.cookies))
     if not any(name == b"cache-control" for name, _ in headers):
         headers = (*headers, NO_STORE)
     return Reply(sent[0]["status"], body, headers)

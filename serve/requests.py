@@ -1,7 +1,7 @@
 """One HTTP request as the application reads it: headers by name, a body with a limit, who asks, in which language."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
@@ -38,7 +38,7 @@ class ClientGone(Exception):
 class Request:
     """The parts of a request that every endpoint needs."""
 
-    __slots__ = ("_address", "cookies", "headers", "id", "method", "path", "route", "scope")
+    __slots__ = ("_address", "cookies", "headers", "id", "method", "path", "pieces", "receive", "route", "scope")
 
     def __init__(self, scope: Scope, fresh_id: bytes) -> None:
         self.scope = scope
@@ -50,6 +50,10 @@ class Request:
         self.route = "unknown"
         self.cookies: tuple[bytes, ...] = ()
         self._address: str | None = None
+        self.receive: Receive | None = None
+        """Where the body comes from, of a request whose handler reads it by itself."""
+        self.pieces: AsyncIterator[bytes] | None = None
+        """What the answer's body goes on with, of one that is not made in memory."""
 
     @property
     def language(self) -> str:
@@ -115,6 +119,24 @@ def check_length(request: Request, length: int, limit: int) -> None:
     declared = request.headers.get(b"content-length")
     if length > limit or (declared is not None and (not declared.isdigit() or int(declared[:20]) > limit)):
         raise Refusal("body_too_large", {"limit": limit})
+
+
+async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body as it arrives, of a handler that reads it by itself. Refusal ``body_too_large``; ClientGone."""
+    check_length(request, 0, limit)
+    receive, size, more = request.receive, 0, True
+    assert receive is not None, "the body was read already"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(piece)
+        if size > limit:
+            raise Refusal("body_too_large", {"limit": limit})
+        if piece:
+            yield piece
 
 
 async def read_body(request: Request, receive: Receive, limit: int) -> bytes:

@@ -25,6 +25,9 @@ app.add_typer(staff, name="staff")
 privacy: Final = typer.Typer(help=say("privacy"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(privacy, name="privacy")
 
+goods: Final = typer.Typer(help=say("goods"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(goods, name="goods")
+
 UserArgument = Annotated[str, typer.Argument(metavar="USER")]
 RoleArgument = Annotated[str, typer.Argument(metavar="ROLE")]
 KeepDays = Annotated[int | None, typer.Option(min=7, help=say("o_keep_days"))]
@@ -369,6 +372,34 @@ def staff_list(as_json: AsJson = False) -> None:
         _print(grants)
     else:
         typer.echo(listed_words(grants))
+
+
+@goods.command("import", help=say("goods_import"))
+def goods_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=say("o_dry_run"))] = False,
+    as_json: AsJson = False,
+) -> None:
+    from serve.cli.door import environment
+    from serve.cli.goods import import_file
+
+    found = import_file(environment(), file, dry_run=dry_run, show=not as_json)
+    if as_json:
+        _print(found)
+    else:
+        typer.echo(found.said)
+    if found.job.bad_cells or found.job.state in ("refused", "failed", "cancelled"):
+        raise typer.Exit(1)
+
+
+@goods.command("export", help=say("goods_export"))
+def goods_export(
+    file: Annotated[Path, typer.Argument(metavar="FILE")], state: Annotated[str, typer.Option(help=say("o_state"))] = ""
+) -> None:
+    from serve.cli.door import environment
+    from serve.cli.goods import export_file
+
+    typer.echo(say("exported", count=f"{export_file(environment(), file, state):,}", file=file))
 
 
 @privacy.command("run", help=say("privacy_run"))

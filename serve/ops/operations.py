@@ -198,6 +198,21 @@ SAID: Final[dict[str, Said]] = {
     "orderPurchase": Said("Say that a draft was ordered", "确认已向供应商下单", "goods", "goods.watch"),
     "cancelPurchase": Said("Cancel an order at a supplier", "取消采购单", "goods", "goods.watch"),
     "receivePurchase": Said("Put into stock what arrived", "采购到货入库", "goods", "purchase.receive"),
+    "uploadImport": Said("Send a file of goods to be checked, or imported", "上传商品文件以供检查或导入", "bulk", "goods.import"),
+    "listImports": Said("List the imports", "查看导入任务列表", "bulk", "goods.import"),
+    "readImport": Said("See how far an import is", "查看导入进度", "bulk", "goods.import"),
+    "runImport": Said("Import what was checked", "执行已检查的导入", "bulk", "goods.import"),
+    "cancelImport": Said("Cancel an import", "取消导入", "bulk", "goods.import"),
+    "fetchImportReport": Said(
+        "Fetch the sheet with its flaws, to fix and send again", "下载标注问题的表格,修正后重新上传", "bulk", "goods.import"
+    ),
+    "listImportFlaws": Said("Fetch the bad cells as JSON", "下载问题单元格列表(JSON)", "bulk", "goods.import"),
+    "fetchImportFlaws": Said("Fetch the bad cells as CSV", "下载问题单元格列表(CSV)", "bulk", "goods.import"),
+    "listImportColumns": Said("See the columns of a sheet", "查看表格各列说明", "bulk", "goods.import"),
+    "fetchTemplateCsv": Said("Fetch an empty sheet as CSV", "下载空白模板(CSV)", "bulk", "goods.import"),
+    "fetchTemplateWorkbook": Said("Fetch an empty sheet as a workbook", "下载空白模板(Excel)", "bulk", "goods.import"),
+    "exportProductsCsv": Said("Export goods as CSV", "导出商品(CSV)", "bulk", "goods.export"),
+    "exportProductsWorkbook": Said("Export goods as a workbook", "导出商品(Excel)", "bulk", "goods.export"),
     "listMerchantOrders": Said("See the orders with goods of one's own firm", "查看含本商家商品的订单", "merchant", "merchant.orders"),
 }
 
