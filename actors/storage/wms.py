@@ -191,7 +191,9 @@ class Wms:
             await connection.execute(CHANGE, connection_id, title, url, code, state)
 
         async def state_of(connection: Any) -> str:
-            row = await connection.fetchrow("SELECT title, url, warehouse_code, state FROM wms_connection WHERE connection_id = $1", connection_id)
+            row = await connection.fetchrow(
+                "SELECT title, url, warehouse_code, state FROM wms_connection WHERE connection_id = $1", connection_id
+            )
             return msgspec.json.encode(dict(row)).decode() if row else ""
 
         deed = Deed(permission=PERMISSION, target=connection_id, reason=reason, request_id=request_id)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.domain.wms import GAP_ASK_MS, GAP_MS_MAX, change_flaw, changes_of, effect_of, wait_ms
+from actors.domain.wms import GAP_ASK_MS, GAP_MS_MAX, changes_of, effect_of, wait_ms
 from actors.storage.connect import known
 from schemas.ids import random_id
 from schemas.providers.wms import Change, Envelope, Inbound, Receipt, Shipment, StockDelta, StockSnapshot
@@ -235,9 +235,7 @@ class Inbox:
         await known(self._pool.execute(FORGET, before_ms))
 
 
-async def _store(
-    connection: Any, connection_id: str, via: str, ids: Sequence[str], bodies: Sequence[bytes], now_ms: int
-) -> int:
+async def _store(connection: Any, connection_id: str, via: str, ids: Sequence[str], bodies: Sequence[bytes], now_ms: int) -> int:
     letters = [random_id("wml") for _ in ids]
     return len(await connection.fetch(STORE, connection_id, via, now_ms, letters, list(ids), list(bodies)))
 
@@ -278,12 +276,11 @@ async def _again(connection: Any, row: Any, kind: str, reason: str, now_ms: int,
 async def open_lines(
     connection: Any, connection_id: str, letter_id: str, message_id: str, message: StockDelta | Receipt, received_at_ms: int
 ) -> None:
-    """The changes of a message as lines. A number that was heard before makes a duplicate; what is no change is dead at once."""
-    rows = []
-    for line, change in enumerate(changes_of(message)):
-        flaw = change_flaw(change)
-        state = "dead" if flaw else "waiting"
-        rows.append((line, change.sku, change.sequence, effect_of(change), msgspec.json.encode(change), state, flaw))
+    """The changes of a message as lines. A number that was heard before makes a duplicate."""
+    rows = [
+        (line, change.sku, change.sequence, effect_of(change), msgspec.json.encode(change), "waiting", "")
+        for line, change in enumerate(changes_of(message))
+    ]
     head = (letter_id, connection_id, message_id, message.warehouse, message.occurred_at_ms, received_at_ms)
     taken = {row["line"] for row in await connection.fetch(INSERT_LINES, *head, *map(list, zip(*rows, strict=True)))}
     doubled = [(*row[:5], "duplicate", "number_heard_before") for row in rows if row[0] not in taken]
