@@ -22,6 +22,7 @@ from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
 from serve.hooks import apple, stripe
+from serve.hooks import wms as wms_hook
 from serve.hot import events
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
@@ -51,7 +52,7 @@ from serve.shop import (
     tickets,
 )
 from serve.staff import factors as staff_factors
-from serve.staff import lookups, merchant, payouts, people, roles, trail
+from serve.staff import lookups, merchant, payouts, people, roles, trail, wms, wms_counts
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -83,6 +84,9 @@ HANDLERS: Final = (
     *lookups.HANDLERS,
     *merchant.HANDLERS,
     *payouts.HANDLERS,
+    *wms_hook.HANDLERS,
+    *wms.HANDLERS,
+    *wms_counts.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
@@ -123,7 +127,8 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), desk.news.keep_listening()):
+        works = (desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), desk.news.keep_listening())
+        for work in (*works, desk.wms_work.run()):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
@@ -136,6 +141,7 @@ class Application:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.desk.codes.close()
+        await self.desk.wms_work.close()
         await self.desk.spool.close()
 
     def drain(self) -> None:

@@ -133,4 +133,3 @@ def after_call(line: Line, *, failed: bool, now_ms: int) -> Line:
 def calls_at_once(line: Line, wanted: int) -> int:
     """How many messages may be tried now: after a rest one, to see whether anybody is there."""
     return 1 if line.failures >= FAILURES_MAX else wanted
-

@@ -55,8 +55,9 @@ ON CONFLICT (connection_id, shipment_id) DO UPDATE SET number = excluded.number,
 WHERE s.number < excluded.number AND s.order_id = excluded.order_id"""
 SHIPMENT_OF: Final = "SELECT order_id FROM shipment WHERE connection_id = $1 AND shipment_id = $2"
 PUT_SNAPSHOT: Final = """
-INSERT INTO wms_snapshot AS s (connection_id, snapshot_id, taken_at_ms, pages, complete, seen) VALUES ($1, $2, $3, $4, $5, ARRAY[$6::integer])
-ON CONFLICT (connection_id, snapshot_id) DO UPDATE SET seen = CASE WHEN $6::integer = ANY(s.seen) THEN s.seen ELSE s.seen || $6::integer END
+INSERT INTO wms_snapshot AS s (connection_id, snapshot_id, taken_at_ms, pages, complete, seen)
+VALUES ($1, $2, $3, $4, $5, ARRAY[$6::integer]) ON CONFLICT (connection_id, snapshot_id) DO UPDATE
+SET seen = CASE WHEN $6::integer = ANY(s.seen) THEN s.seen ELSE s.seen || $6::integer END
 WHERE s.taken_at_ms = excluded.taken_at_ms AND s.pages = excluded.pages AND s.complete = excluded.complete RETURNING cardinality(seen)"""
 PUT_COUNTS: Final = """
 INSERT INTO wms_count (connection_id, snapshot_id, sku, on_hand)
@@ -77,14 +78,14 @@ WITH due AS (
 )
 UPDATE wms_line l SET leased_until_ms = $2 + $4::bigint, first_try_ms = CASE WHEN l.first_try_ms = 0 THEN $2 ELSE l.first_try_ms END
 FROM due WHERE l.letter_id = due.letter_id AND l.line = due.line
-RETURNING l.letter_id, l.line, l.message_id, l.sku, l.sequence, l.change, l.warehouse, l.part, l.tries, l.received_at_ms, due.first_try_ms"""
+RETURNING l.letter_id, l.line, l.message_id, l.sku, l.sequence, l.change, l.part, l.tries, l.received_at_ms, due.first_try_ms"""
 SET_PART: Final = "UPDATE wms_line SET part = $3 WHERE letter_id = $1 AND line = $2 AND state = 'waiting'"
 FINISH: Final = """
 UPDATE wms_line l SET state = r.state, reason = r.reason, tries = r.tries, due_ms = r.due_ms, part = r.part, leased_until_ms = 0,
-    first_try_ms = CASE WHEN r.asked THEN l.first_try_ms ELSE r.first_try_ms END,
+    first_try_ms = CASE WHEN r.uncertain THEN l.first_try_ms ELSE 0 END,
     ended_at_ms = CASE WHEN r.state = 'waiting' THEN 0 ELSE $1 END
-FROM unnest($2::text[], $3::integer[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::smallint[], $9::boolean[], $10::bigint[])
-    AS r (letter_id, line, state, reason, tries, due_ms, part, asked, first_try_ms)
+FROM unnest($2::text[], $3::integer[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::smallint[], $9::boolean[])
+    AS r (letter_id, line, state, reason, tries, due_ms, part, uncertain)
 WHERE l.letter_id = r.letter_id AND l.line = r.line AND l.state = 'waiting'"""
 PASS: Final = """
 INSERT INTO wms_position AS p (connection_id, sku, sequence)
@@ -126,7 +127,6 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     sku: str
     sequence: int
     change: Change
-    warehouse: str
     part: int
     tries: int
     received_at_ms: int
@@ -134,7 +134,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one change. state: done, dead, or waiting until ``due_ms``. asked: its owner was."""
+    """What became of one change. state: done, dead, or waiting until ``due_ms``. uncertain: it may have been done."""
 
     due: Due
     state: str
@@ -142,7 +142,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     due_ms: int = 0
     part: int = 0
-    asked: bool = True
+    uncertain: bool = False
 
 
 class Inbox:
@@ -317,7 +317,5 @@ async def put_snapshot(connection: Any, connection_id: str, message: StockSnapsh
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:
     due = outcome.due
-    return (
-        due.letter_id, due.line, outcome.state, outcome.reason[:300], outcome.tries, outcome.due_ms, outcome.part, outcome.asked,
-        due.first_try_ms,
-    )  # fmt: skip
+    times = (outcome.tries, outcome.due_ms, outcome.part, outcome.uncertain)
+    return (due.letter_id, due.line, outcome.state, outcome.reason[:300], *times)

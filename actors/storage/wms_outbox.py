@@ -68,6 +68,7 @@ LOCK_LINE: Final = "SELECT failures, rests_until_ms FROM wms_link WHERE connecti
 SET_LINE: Final = """
 UPDATE wms_link SET failures = $2, rests_until_ms = $3, last_error = $4, last_sent_ms = CASE WHEN $4 = '' THEN $5 ELSE last_sent_ms END
 WHERE connection_id = $1"""
+WELL: Final = "UPDATE wms_link SET failures = 0, rests_until_ms = 0, last_error = '' WHERE connection_id = $1 AND failures > 0"
 BUYER: Final = "SELECT user_id FROM orders WHERE order_id = $1"
 RECORDS: Final = "SELECT body FROM journal WHERE key = $1 AND kind = 'order' ORDER BY version DESC LIMIT $2"
 TOLD_TO: Final = """
@@ -183,6 +184,10 @@ class Outbox:
                 return after
 
         return await known(within())
+
+    async def answered(self, connection_id: str) -> None:
+        """The other side is there: failures before this do not count any more."""
+        await known(self._pool.execute(WELL, connection_id))
 
     async def sealed_address(self, order_id: str) -> tuple[str, OrderPlaced | None]:
         """An order's buyer, and the order as it was placed; None when its record is only in the archive by now."""

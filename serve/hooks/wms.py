@@ -23,7 +23,7 @@ HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 async def wms_webhook(request: ShopRequest, connection_id: FromPath[str]) -> HookTaken:
     """Nothing is read before its signature was. An unknown line is answered as a wrong signature is."""
     desk, head = request.desk, request.head
-    line = (await desk.wms_lines.all()).get(connection_id)
+    line = (await desk.wms_work.lines.all()).get(connection_id)
     given = {name: head.headers.get(name.encode(), b"").decode("latin-1") for name in HEADERS}
     body = await request.body()
     now_ms = desk.clock.now_ms()
@@ -35,7 +35,7 @@ async def wms_webhook(request: ShopRequest, connection_id: FromPath[str]) -> Hoo
     if line.connection.waiting >= WAITING_MAX:
         raise Refusal("busy")
     if await desk.wms_inbox.store(connection_id, given["webhook-id"], body, now_ms):
-        desk.wms_heard()
+        desk.wms_work.wake()
     return HookTaken(received=True)
 
 

@@ -65,6 +65,7 @@ _PATH_FORMS["identity_id"] = f"^idn{_FORM}"
 _PATH_FORMS.update({"user_id": f"^usr{_FORM}", "address_id": f"^adr{_FORM}", "export_id": f"^exp{_FORM}", "role": "^[a-z]{1,20}$"})
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PATH_FORMS["item_id"] = f"^mal{_FORM}"
+_PATH_FORMS.update({"connection_id": f"^wms{_FORM}", "letter_id": f"^(wml|msg){_FORM}", "run_id": f"^rec{_FORM}"})
 _PATH_FORMS["merchant_id"] = f"^mer{_FORM}"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",

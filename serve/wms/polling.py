@@ -24,7 +24,13 @@ class Polling:
     """One a replica; of several one asks at a time."""
 
     def __init__(
-        self, inbox: Inbox, outbox: Outbox, clock: Clock, rng: random.Random, every_s: float, tell: Callable[[str], None] = lambda step: None
+        self,
+        inbox: Inbox,
+        outbox: Outbox,
+        clock: Clock,
+        rng: random.Random,
+        every_s: float,
+        tell: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._inbox = inbox
         self._outbox = outbox
@@ -63,6 +69,7 @@ class Polling:
                 return None
             new += found
             if not page.more:
+                await self._outbox.answered(connection_id)
                 return new
             cursor = page.next_cursor
         return None

@@ -88,7 +88,6 @@ class Sending:
             data["number"] = message.number
         if message.type == "order.to_fulfil":
             data["ship_to"] = await self._address(message.order_id)
-        envelope = Envelope(
-            protocol=PROTOCOL, id=message.message_id, type=message.type, at_ms=message.made_at_ms, data=msgspec.Raw(msgspec.json.encode(data))
-        )  # fmt: skip
+        whole = msgspec.Raw(msgspec.json.encode(data))
+        envelope = Envelope(protocol=PROTOCOL, id=message.message_id, type=message.type, at_ms=message.made_at_ms, data=whole)
         return msgspec.json.encode(envelope)

@@ -83,21 +83,21 @@ class Taking:
 
     async def _one(self, connection: Connection, due: Due, article: tuple[str, int] | None, warehouses: dict[str, str]) -> Outcome:
         if wrong := change_flaw(due.change):
-            return Outcome(due=due, state="dead", reason=wrong, tries=due.tries + 1, part=due.part, asked=False)
+            return Outcome(due=due, state="dead", reason=wrong, tries=due.tries + 1, part=due.part)
         if article is None:
-            return self._refused(due, "sku_unknown", asked=False)
+            return self._refused(due, "sku_unknown")
         goal = warehouses.get(due.change.to_warehouse)
         if due.change.to_warehouse and goal is None:
-            return self._refused(due, "warehouse_unknown", asked=False)
+            return self._refused(due, "warehouse_unknown")
         if due.first_try_ms and self._clock.now_ms() - due.first_try_ms > EFFECT_MS_MAX:
-            return Outcome(due=due, state="dead", reason="too_late", tries=due.tries, part=due.part)
+            return Outcome(due=due, state="dead", reason="too_late", tries=due.tries, part=due.part, uncertain=True)
         command = command_of(due.change, connection.connection_id, connection.warehouse_id, goal or "")
         return await self._at_the_parts(connection, due, article, command)
 
     async def _at_the_parts(self, connection: Connection, due: Due, article: tuple[str, int], command: Any) -> Outcome:
         """Ask one part after the other until one takes it. Which one is asked is written down first."""
         sku_id, parts = article
-        part, code = min(due.part, parts - 1), ""
+        part = min(due.part, parts - 1)
         while True:
             command_id = derived_id("wms", connection.connection_id, due.message_id, str(due.line), str(part))
             answer = await self._ask("stock", f"{sku_id}#{part}", command, command_id=command_id, digest=DIGEST)
@@ -106,18 +106,19 @@ class Taking:
                 return Outcome(due=due, state="done", tries=due.tries + 1, part=part)
             if answer.code in NOT_AN_ANSWER:
                 due_ms = self._clock.now_ms() + AGAIN_MS
-                return Outcome(due=due, state="waiting", reason=answer.code, tries=due.tries, due_ms=due_ms, part=part)
-            code = answer.code
+                return Outcome(due=due, state="waiting", reason=answer.code, tries=due.tries, due_ms=due_ms, part=part, uncertain=True)
             if part + 1 >= parts or not asks_every_part(due.change):
-                log.warning("wms_change_refused", connection=connection.connection_id, message=due.message_id, line=due.line, code=code)
-                return self._refused(due, code, asked=True)
+                log.warning(
+                    "wms_change_refused", connection=connection.connection_id, message=due.message_id, line=due.line, code=answer.code
+                )
+                return self._refused(due, answer.code)
             part += 1
             await self._inbox.choose_part(due, part)
 
-    def _refused(self, due: Due, reason: str, *, asked: bool) -> Outcome:
+    def _refused(self, due: Due, reason: str) -> Outcome:
         """To be tried again from the first part on, or dead. A part that refused has done nothing, so that any may be asked."""
         tries = due.tries + 1
         wait = wait_ms(tries, self._rng.random())
         if wait is None:
-            return Outcome(due=due, state="dead", reason=reason, tries=tries, asked=asked)
-        return Outcome(due=due, state="waiting", reason=reason, tries=tries, due_ms=self._clock.now_ms() + wait, asked=asked)
+            return Outcome(due=due, state="dead", reason=reason, tries=tries)
+        return Outcome(due=due, state="waiting", reason=reason, tries=tries, due_ms=self._clock.now_ms() + wait)

@@ -140,5 +140,3 @@ class WmsWork:
 
     def _now_s(self) -> int:
         return self._clock.now_ms() // 1000
-
-
