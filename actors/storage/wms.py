@@ -54,8 +54,8 @@ UPDATE wms_secret SET until_ms = least(until_ms, $3) WHERE secret_id IN (
 OLD_SECRETS: Final = "SELECT secret_id, sealed FROM wms_secret WHERE substr(sealed, 1, 2) <> $1 ORDER BY secret_id LIMIT 1000"
 RESEAL: Final = "UPDATE wms_secret SET sealed = $2 WHERE secret_id = $1 AND sealed = $3"
 
-_IN: Final = """letter_id, 'in' AS side, connection_id, message_id, type, state, reason, tries, received_at_ms AS at_ms, due_ms, ended_at_ms,
-    '' AS order_id, (SELECT count(*) FROM wms_line l WHERE l.letter_id = i.letter_id AND l.state = 'dead') AS lines_dead"""
+_IN: Final = """letter_id, 'in' AS side, connection_id, message_id, type, state, reason, tries, received_at_ms AS at_ms, due_ms,
+    ended_at_ms, '' AS order_id, (SELECT count(*) FROM wms_line l WHERE l.letter_id = i.letter_id AND l.state = 'dead') AS lines_dead"""
 _OUT: Final = """message_id AS letter_id, 'out' AS side, connection_id, message_id, type, state, reason, tries, made_at_ms AS at_ms, due_ms,
     ended_at_ms, order_id, 0 AS lines_dead"""
 LETTERS_IN: Final = f"""

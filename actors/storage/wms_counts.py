@@ -55,7 +55,8 @@ WITH snapshot AS (
 ), shipped AS (
     SELECT s.order_id, line ->> 0 AS sku, sum((line ->> 1)::bigint) AS units,
         sum((line ->> 1)::bigint) FILTER (WHERE s.shipped_at_ms > (SELECT taken_at_ms FROM snapshot)) AS later
-    FROM shipment s CROSS JOIN LATERAL jsonb_array_elements(s.lines) AS line WHERE s.connection_id = $2 AND s.shipped_at_ms > 0 GROUP BY 1, 2
+    FROM shipment s CROSS JOIN LATERAL jsonb_array_elements(s.lines) AS line
+    WHERE s.connection_id = $2 AND s.shipped_at_ms > 0 GROUP BY 1, 2
 ), unshipped AS (
     SELECT t.sku, sum(greatest(t.units - coalesce(s.units, 0), 0)) AS units FROM told t LEFT JOIN shipped s USING (order_id, sku) GROUP BY 1
 ), levels AS (

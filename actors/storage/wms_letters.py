@@ -21,7 +21,8 @@ UPDATE wms_line SET state = 'waiting', reason = '', tries = 0, due_ms = $2, leas
 WHERE letter_id = ANY($1::text[]) AND state = 'dead' AND (first_try_ms = 0 OR first_try_ms > $2 - $3::bigint) RETURNING letter_id"""
 HAS_LINES: Final = "SELECT DISTINCT letter_id FROM wms_line WHERE letter_id = ANY($1::text[])"
 RETRY_IN: Final = """
-UPDATE wms_inbox SET state = $2, reason = '', tries = 0, due_ms = $3, ended_at_ms = 0 WHERE letter_id = ANY($1::text[]) AND state = 'dead'"""
+UPDATE wms_inbox SET state = $2, reason = '', tries = 0, due_ms = $3, ended_at_ms = 0
+WHERE letter_id = ANY($1::text[]) AND state = 'dead'"""
 RETRY_OUT: Final = """
 UPDATE wms_outbox SET state = 'waiting', reason = '', tries = 0, due_ms = $2, made_at_ms = $2, leased_until_ms = 0, ended_at_ms = 0
 WHERE message_id = ANY($1::text[]) AND state = 'dead'"""

@@ -204,7 +204,7 @@ class Compare(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison. state: fetching, preview, failed, applied. different: SKUs with a difference; adjusted, refused: of an applied one."""
+    """One comparison. state: fetching, preview, failed, applied. different: SKUs with one; adjusted, refused: of an applied one."""
 
     run_id: str
     connection_id: str
