@@ -241,14 +241,14 @@ class StockHeld(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.
     lots: tuple[Lot, ...] = ()
 
 
-class StockSold(msgspec.Struct, frozen=True, kw_only=True, tag="stock.sold", omit_defaults=True):
+class StockSold(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.sold", omit_defaults=True):
     reservation_id: bytes
     quantity: int
     at_ms: int
     lots: tuple[Lot, ...] = ()
 
 
-class StockReleased(msgspec.Struct, frozen=True, kw_only=True, tag="stock.released", omit_defaults=True):
+class StockReleased(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.released", omit_defaults=True):
     """``quantity`` is 0 when nothing was held: the tombstone of a reservation that may still come."""
 
     reservation_id: bytes
@@ -371,7 +371,7 @@ class HoldTaken(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.
     lots: tuple[Lot, ...] = ()
 
 
-class StockDone(msgspec.Struct, frozen=True, kw_only=True, tag="stock.done"):
+class StockDone(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.done"):
     """The command took effect, now or when it first came."""
 
     available: int

@@ -87,7 +87,7 @@ class Splitter:
             if isinstance(levels, Refused):
                 log.warning("split_not_judged", sku=sku_id, code=levels.code)
                 return False
-            available = tuple(part.level.available for part in levels)
+            available = tuple(part.sellable for part in levels)
             parts = parts_wanted(self._rule, available, rate, await self._homes(client, sku_id))
             if not parts:
                 log.info("split_left_alone", sku=sku_id, changes_per_s=round(rate), available=available)
@@ -100,7 +100,7 @@ class Splitter:
             log.warning("split_unfinished", sku=sku_id, parts=parts, code=split.code)
             return True
         self.splits += 1
-        log.info("sku_was_split", sku=sku_id, parts=parts, available=tuple(part.level.available for part in split))
+        log.info("sku_was_split", sku=sku_id, parts=parts, available=tuple(part.sellable for part in split))
         return True
 
     async def _met(self, connection: Any) -> Client:

@@ -92,6 +92,11 @@ class PartLevel(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     level: StockLevel
 
+    @property
+    def sellable(self) -> int:
+        """Units that may be sold now: without safety stock and expired ones."""
+        return self.level.available if self.level.sellable is None else self.level.sellable
+
 
 class SaleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A sale as its owners know it. ``terms.state`` is what buyers are judged by, ``admission`` the exact word."""
@@ -253,7 +258,7 @@ async def _spread(client: Asks, sku_id: str, parts: int) -> list[PartLevel] | Re
     levels = await _levels(client, sku_id, parts)
     if isinstance(levels, Refused):
         return levels
-    for source, target, quantity in transfers(sku_id, [part.level.available for part in levels]):
+    for source, target, quantity in transfers(sku_id, [part.sellable for part in levels]):
         transfer_id = os.urandom(16)
         command = TransferOut(transfer_id=transfer_id, to_key=target, quantity=quantity)
         answer = await client.ask("stock", source, command, command_id=transfer_id, digest=transfer_id)

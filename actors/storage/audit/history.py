@@ -8,7 +8,7 @@ after it. Whoever wants more of the history (``holds``, ``sagas``, ``tables``) i
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from actors.domain import admission, cart, codes, factors, member_state, order, quota, sessions, sms_budget, stock
+from actors.domain import admission, cart, codes, factors, member_state, order, quota, sessions, sms_budget, stock, stock_state
 from actors.domain.kinds import KINDS, events_decoder
 from actors.domain.order_state import OPEN_ORDERS_MAX
 from actors.domain.sharding import Sharding
@@ -192,7 +192,7 @@ def _imbalance(entity: Entity, event: Any) -> str:
     state = entity.state
     match entity.kind:
         case "stock":
-            return _stock_imbalance(state)
+            return stock_state.imbalance(state)
         case "quota":
             if min(state.available, state.claimed, state.redeemed) < 0 or state.total != state.available + state.claimed + state.redeemed:
                 return f"{state.key}: uses appeared or vanished: {quota.level(state)}"
@@ -203,13 +203,4 @@ def _imbalance(entity: Entity, event: Any) -> str:
         case "order":
             if isinstance(event, (OrderPlaced, OrderStarted)) and len(state.open) > OPEN_ORDERS_MAX:
                 return f"{state.user_id}: {len(state.open)} open orders"
-    return ""
-
-
-def _stock_imbalance(state: stock.StockState) -> str:
-    out = state.available + state.held + state.sold + state.written_off + state.sent
-    if state.put_in + state.received != out:
-        return f"{state.key}: units appeared or vanished: {stock.level(state)}"
-    if min(state.available, state.held, state.sold, state.written_off, state.sent, state.in_transit) < 0:
-        return f"{state.key}: a counter is negative: {stock.level(state)}"
     return ""

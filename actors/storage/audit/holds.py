@@ -9,7 +9,7 @@ from actors.storage.audit.report import Findings
 from schemas.member import PointsCommitted, PointsHeld, PointsReinstated, PointsReleased
 from schemas.order import OrderPlaced, OrdersForgotten, OrderStarted
 from schemas.quota import QuotaClaimed, QuotaGivenBack, QuotaRedeemed, QuotaReinstated
-from schemas.stock import StockHeld, StockReceived, StockReleased, StockRestocked, StockSent, StockSold
+from schemas.stock import StockHeld, StockReceived, StockReleased, StockRestocked, StockReturned, StockSent, StockSold
 
 GRACE_MS: Final = 60_000
 """Stock and quota ask about a hold this long after its deadline."""
@@ -49,6 +49,7 @@ class Holds:
         self._holds: dict[bytes, Hold] = {}
         self._sent: dict[bytes, tuple[str, str, int]] = {}
         self._received: dict[bytes, tuple[str, str, int]] = {}
+        self._returned: dict[bytes, tuple[str, int]] = {}
         self._levels: dict[str, list[int]] = {}
 
     def before(self, entity: Entity, record: Record) -> None:
@@ -93,6 +94,11 @@ class Holds:
             overdue = hold.deadline_ms + GRACE_MS + limit_ms < now_ms
             if hold.outcome == "held" and hold_id not in known and overdue:
                 self._findings.add(2, f"{hold.key} is held for {hold.order_id}, which no buyer has", hold.key, hold.order_id, hold_id.hex())
+        for hold_id, (key, returned) in self._returned.items():
+            known_hold = self._holds.get(hold_id)
+            if known_hold is not None and (known_hold.outcome != "sold" or returned > known_hold.quantity):
+                text = f"{returned} of {key} came back for {known_hold.order_id}, of which {known_hold.quantity} are {known_hold.outcome}"
+                self._findings.add(2, text, key, known_hold.order_id, hold_id.hex())
         self._check_transfers()
 
     def _check_part(self, user_id: str, order: Order, step: str, hold_id: bytes, key: str, quantity: int, steps: set[str]) -> None:
@@ -155,6 +161,8 @@ class Holds:
                 self._finish(event.claim_id, key, "restocked")
             case PointsHeld() | PointsCommitted() | PointsReleased() | PointsReinstated():
                 self._follow_points(key, event)
+            case StockReturned():
+                self._returned[event.reservation_id] = (key, self._returned.get(event.reservation_id, (key, 0))[1] + event.quantity)
             case StockSent():
                 self._sent[event.transfer_id] = (key, event.to_key, event.quantity)
             case StockReceived():
@@ -194,7 +202,12 @@ class Holds:
         state = entity.state
         level = self._levels.setdefault(entity.key.partition("#")[0], [0] * 4)
         for i, value in enumerate(
-            (state.put_in, state.available + state.held + state.sold + state.written_off, state.sent, state.received)
+            (
+                state.put_in + state.returned + state.adjusted,
+                state.available + state.held + state.sold + state.written_off + state.moving,
+                state.sent,
+                state.received,
+            )
         ):
             level[i] += value
 
@@ -206,5 +219,5 @@ class Holds:
                 self._findings.add(2, text, arrived[1], transfer_id.hex())
         for sku_id, (put_in, here, sent, received) in self._levels.items():
             if put_in != here + sent - received or sent < received:
-                text = f"{sku_id}: {put_in} were put in, {here} are accounted for and {sent - received} are on their way"
+                text = f"{sku_id}: {put_in} were put in, returned or found, {here} are accounted for and {sent - received} are on their way"
                 self._findings.add(2, text, sku_id)
