@@ -41,6 +41,7 @@ INSERT: Final = """
 INSERT INTO wms_connection (connection_id, title, warehouse_id, warehouse_code, url, state, created_at_ms)
 VALUES ($1, $2, $3, $4, $5, 'active', $6) ON CONFLICT (connection_id) DO NOTHING RETURNING connection_id"""
 INSERT_LINK: Final = "INSERT INTO wms_link (connection_id) VALUES ($1)"
+WAREHOUSE: Final = "SELECT EXISTS (SELECT FROM warehouse WHERE warehouse_id = $1)"
 CHANGE: Final = "UPDATE wms_connection SET title = $2, url = $3, warehouse_code = $4, state = $5 WHERE connection_id = $1"
 INSERT_SECRET: Final = """
 INSERT INTO wms_secret (secret_id, connection_id, side, sealed, made_at_ms, until_ms) VALUES ($1, $2, $3, $4, $5, $6)
@@ -159,12 +160,15 @@ class Wms:
     async def add(self, actor: Actor, new: NewConnection, reason: str, now_ms: int, request_id: str = "") -> bool:
         """Open a line. False when this one was opened before.
 
-        NotDone: ``forbidden``, ``wms_warehouse_taken`` when another open line leads to the warehouse, ``wms_connections_full``.
+        NotDone: ``forbidden``, ``wms_warehouse_taken`` when another open line leads to the warehouse, ``wms_connections_full``,
+        ``warehouse_unknown``.
         """
 
         async def change(connection: Any) -> bool:
             if await connection.fetchval(COUNT) >= CONNECTIONS_MAX:
                 raise NotDone("wms_connections_full")
+            if new.warehouse_id and not await connection.fetchval(WAREHOUSE, new.warehouse_id):
+                raise NotDone("warehouse_unknown")
             values = (new.title, new.warehouse_id, new.warehouse_code, new.url, now_ms)
             if await connection.fetchval(INSERT, new.connection_id, *values) is None:
                 return False

@@ -1,6 +1,6 @@
 """Our counts against a warehouse's: taken at one point in time, what is on its way between the two allowed for, and put right.
 
-Both count what is in the house. Ours is ``available + held + on its way between parts + sold and not yet shipped``: of the last we
+Both count what is in one house. Ours is ``available + held + on its way between parts + sold and not yet shipped``: of the last we
 know what the warehouse was told to pack, less what it said that it shipped. Theirs is of the moment T of its count. In flight is
 what they count and we do not yet (changes of before T that wait here), less what we count and they did not (changes and shipments
 of after T). The difference is theirs - (ours + in flight): what is carried out in the meantime changes ours and in flight by as
@@ -60,8 +60,15 @@ WITH snapshot AS (
 ), unshipped AS (
     SELECT t.sku, sum(greatest(t.units - coalesce(s.units, 0), 0)) AS units FROM told t LEFT JOIN shipped s USING (order_id, sku) GROUP BY 1
 ), levels AS (
-    SELECT s.code AS sku, sum(l.available + l.held + l.in_transit) AS units
-    FROM sku s CROSS JOIN LATERAL generate_series(0, s.parts - 1) AS part JOIN stock_level l ON l.key = s.sku_id || '#' || part GROUP BY 1
+    SELECT s.code AS sku, sum(CASE WHEN c.warehouse_id = '' THEN l.available + l.held + l.in_transit - coalesce(w.units, 0)
+        ELSE coalesce(w.units, 0) END) AS units
+    FROM wms_connection c CROSS JOIN sku s CROSS JOIN LATERAL generate_series(0, s.parts - 1) AS part
+        JOIN stock_level l ON l.key = s.sku_id || '#' || part
+        LEFT JOIN LATERAL (
+            SELECT sum(n.available + n.held) AS units FROM stock_warehouse n
+            WHERE n.key = l.key AND (c.warehouse_id = '' OR n.warehouse_id = c.warehouse_id)
+        ) w ON true
+    WHERE c.connection_id = $2 GROUP BY 1
 ), flying AS (
     SELECT sku, sum(units) AS units FROM (
         SELECT sku, effect AS units FROM wms_line

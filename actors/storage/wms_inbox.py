@@ -26,7 +26,7 @@ INSERT INTO wms_inbox (letter_id, connection_id, message_id, type, via, body, re
 SELECT l.letter_id, $1, l.message_id, '', $2, l.body, $3, $3 FROM unnest($4::text[], $5::text[], $6::bytea[])
     AS l (letter_id, message_id, body)
 ON CONFLICT (connection_id, message_id) DO NOTHING RETURNING letter_id"""
-HEARD: Final = "UPDATE wms_link SET last_heard_ms = $2 WHERE connection_id = $1 AND last_heard_ms < $2 - 1000"
+HEARD: Final = "UPDATE wms_link SET last_heard_ms = $2::bigint WHERE connection_id = $1 AND last_heard_ms < $2::bigint - 1000"
 ADVANCE: Final = """
 UPDATE wms_link SET cursor = $3, polled_at_ms = $4 WHERE connection_id = $1 AND cursor = $2 RETURNING connection_id"""
 POLL: Final = """
@@ -40,8 +40,8 @@ WHERE letter_id = $1"""
 INSERT_LINES: Final = """
 INSERT INTO wms_line (letter_id, line, connection_id, message_id, sku, sequence, effect, change, warehouse, occurred_at_ms, received_at_ms,
     due_ms, state, reason, ended_at_ms)
-SELECT $1, l.line, $2, $3, l.sku, l.sequence, l.effect, l.change, $4, $5, $6, $6, l.state, l.reason,
-    CASE WHEN l.state = 'waiting' THEN 0 ELSE $6 END
+SELECT $1, l.line, $2, $3, l.sku, l.sequence, l.effect, l.change, $4, $5, $6::bigint, $6::bigint, l.state, l.reason,
+    CASE WHEN l.state = 'waiting' THEN 0 ELSE $6::bigint END
 FROM unnest($7::integer[], $8::text[], $9::bigint[], $10::bigint[], $11::bytea[], $12::text[], $13::text[])
     AS l (line, sku, sequence, effect, change, state, reason)
 ON CONFLICT DO NOTHING RETURNING line"""
@@ -83,7 +83,7 @@ SET_PART: Final = "UPDATE wms_line SET part = $3 WHERE letter_id = $1 AND line =
 FINISH: Final = """
 UPDATE wms_line l SET state = r.state, reason = r.reason, tries = r.tries, due_ms = r.due_ms, part = r.part, leased_until_ms = 0,
     first_try_ms = CASE WHEN r.uncertain THEN l.first_try_ms ELSE 0 END,
-    ended_at_ms = CASE WHEN r.state = 'waiting' THEN 0 ELSE $1 END
+    ended_at_ms = CASE WHEN r.state = 'waiting' THEN 0 ELSE $1::bigint END
 FROM unnest($2::text[], $3::integer[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::smallint[], $9::boolean[])
     AS r (letter_id, line, state, reason, tries, due_ms, part, uncertain)
 WHERE l.letter_id = r.letter_id AND l.line = r.line AND l.state = 'waiting'"""
@@ -109,7 +109,9 @@ WITH gaps AS (
 UPDATE wms_link SET poll_due_ms = least(poll_due_ms, $2) WHERE connection_id = $1 AND EXISTS (SELECT FROM gaps) RETURNING connection_id"""
 ARTICLES: Final = """
 SELECT code, sku_id, parts FROM sku WHERE code = ANY($1::text[]) AND sku_id NOT LIKE 'sku\\_s\\_%'"""
-WAREHOUSES: Final = "SELECT warehouse_code, warehouse_id FROM wms_connection WHERE state <> 'closed'"
+WAREHOUSES: Final = """
+SELECT warehouse_code, warehouse_id FROM wms_connection WHERE state <> 'closed'
+UNION ALL SELECT code, warehouse_id FROM warehouse WHERE code NOT IN (SELECT warehouse_code FROM wms_connection WHERE state <> 'closed')"""
 FORGET: Final = """
 DELETE FROM wms_inbox WHERE letter_id IN (
     SELECT letter_id FROM wms_inbox WHERE state IN ('done', 'dropped') AND received_at_ms < $1 ORDER BY received_at_ms LIMIT 500

@@ -43,7 +43,8 @@ SELECT order_id, what, reason FROM wms_cause c WHERE NOT taken
 ORDER BY at_ms, order_id LIMIT $1 FOR UPDATE SKIP LOCKED"""
 TAKE: Final = "UPDATE wms_cause SET taken = true WHERE order_id = $1 AND what = $2"
 OPEN_LINES: Final = "SELECT warehouse_id, connection_id, warehouse_code FROM wms_connection WHERE state <> 'closed'"
-ORDERS: Final = "SELECT order_id, lines::text AS lines, placed_at_ms, priority FROM orders WHERE order_id = ANY($1::text[])"
+ORDERS: Final = """
+SELECT order_id, lines::text AS lines, sources::text AS sources, placed_at_ms, priority FROM orders WHERE order_id = ANY($1::text[])"""
 CODES: Final = "SELECT sku_id, code FROM sku WHERE sku_id = ANY($1::text[])"
 TOLD: Final = "SELECT connection_id FROM wms_outbox WHERE cause = 'paid:' || $1 ORDER BY connection_id"
 CLAIM: Final = """
@@ -98,6 +99,7 @@ SELECT o.order_id, 'ended', o.placed_at_ms, o.status FROM orders o JOIN wms_caus
 WHERE o.status IN ('cancelled', 'unfulfillable', 'refunded') ON CONFLICT DO NOTHING"""
 """What a rebuild of the orders found in its last moment, while the triggers were silent."""
 
+_Sources = tuple[tuple[int, str, int], ...]
 _LINES: Final = msgspec.json.Decoder(tuple[PricedLine, ...])
 
 
@@ -227,7 +229,8 @@ async def _tell_orders(connection: Any, causes: Sequence[Any], now_ms: int) -> N
         order_id = row["order_id"]
         if row["what"] == "paid" and order_id in orders:
             order, order_lines = orders[order_id]
-            for number, (warehouse_id, parcel_lines) in enumerate(_by_warehouse(order_lines, codes).items(), 1):
+            sources = msgspec.json.decode(order["sources"], type=_Sources)
+            for number, (warehouse_id, parcel_lines) in enumerate(_by_warehouse(order_lines, sources, codes).items(), 1):
                 if warehouse_id in lines:
                     connection_id, code = lines[warehouse_id]
                     parcel = Parcel(parcel=number, warehouse=code, lines=parcel_lines)
@@ -242,13 +245,17 @@ async def _tell_orders(connection: Any, causes: Sequence[Any], now_ms: int) -> N
         await connection.execute(TAKE, order_id, row["what"])
 
 
-def _by_warehouse(lines: Sequence[PricedLine], codes: dict[str, str]) -> dict[str, tuple[ShippedLine, ...]]:
+def _by_warehouse(lines: Sequence[PricedLine], sources: _Sources, codes: dict[str, str]) -> dict[str, tuple[ShippedLine, ...]]:
     """Units by the warehouse that packs them, then by SKU code: articles of a flash sale are packed as what they are made from."""
     found: dict[str, dict[str, int]] = {}
-    for line in lines:
-        units = found.setdefault("", {})
+    for number, line in enumerate(lines):
+        named = [(warehouse_id, count) for at, warehouse_id, count in sources if at == number]
+        rest = line.quantity - sum(count for _, count in named)
         code = codes.get(line.sku_id, line.sku_id)
-        units[code] = units.get(code, 0) + line.quantity
+        for warehouse_id, count in [*named, ("", rest)]:
+            if count > 0:
+                units = found.setdefault(warehouse_id, {})
+                units[code] = units.get(code, 0) + count
     return {
         warehouse_id: tuple(ShippedLine(sku=code, quantity=count) for code, count in units.items())
         for warehouse_id, units in sorted(found.items())

@@ -208,14 +208,14 @@ def _letter(one: Letter) -> LetterSeen:
 async def list_letters(
     request: ShopRequest,
     side: Annotated[Literal["in", "out"], QueryParameter(description="in: received; out: ours")] = "in",
-    state: Annotated[Literal["", "waiting", "open", "done", "dead", "dropped"], QueryParameter(description="of this state alone")] = "",
+    status: Annotated[Literal["", "waiting", "open", "done", "dead", "dropped"], QueryParameter(description="of this state alone")] = "",
     connection_id: Annotated[str, QueryParameter(max_length=64, pattern="^[A-Za-z0-9_.-]*$", description="of one line alone")] = "",
     cursor: Cursor = None,
     limit: Limit = 20,
 ) -> LetterPage:
     """Messages, the newest first, without their bodies."""
     before_ms, before_id = page_start(f"l{side}", cursor)
-    states = (state,) if state else STATES[side]
+    states = (status,) if status else STATES[side]
     rows = await request.desk.wms.letters(side, states, connection_id, before_ms, before_id, limit + 1)
     more = cursor_of(f"l{side}", str(rows[limit - 1].at_ms), rows[limit - 1].letter_id) if len(rows) > limit else None
     return LetterPage(letters=tuple(map(_letter, rows[:limit])), next_cursor=more)
