@@ -7,7 +7,6 @@ change is checked and written into the trail in its own transaction. Secrets are
 from collections.abc import Sequence
 from typing import Any, Final
 
-import asyncpg
 import msgspec
 
 from actors.domain.staff import Actor
@@ -41,6 +40,8 @@ INSERT: Final = """
 INSERT INTO wms_connection (connection_id, title, warehouse_id, warehouse_code, url, state, created_at_ms)
 VALUES ($1, $2, $3, $4, $5, 'active', $6) ON CONFLICT (connection_id) DO NOTHING RETURNING connection_id"""
 INSERT_LINK: Final = "INSERT INTO wms_link (connection_id) VALUES ($1)"
+TAKEN: Final = """
+SELECT EXISTS (SELECT FROM wms_connection WHERE warehouse_id = $1 AND state <> 'closed' AND connection_id <> $2)"""
 WAREHOUSE: Final = "SELECT EXISTS (SELECT FROM warehouse WHERE warehouse_id = $1)"
 CHANGE: Final = "UPDATE wms_connection SET title = $2, url = $3, warehouse_code = $4, state = $5 WHERE connection_id = $1"
 INSERT_SECRET: Final = """
@@ -169,6 +170,8 @@ class Wms:
                 raise NotDone("wms_connections_full")
             if new.warehouse_id and not await connection.fetchval(WAREHOUSE, new.warehouse_id):
                 raise NotDone("warehouse_unknown")
+            if await connection.fetchval(TAKEN, new.warehouse_id, new.connection_id):
+                raise NotDone("wms_warehouse_taken")
             values = (new.title, new.warehouse_id, new.warehouse_code, new.url, now_ms)
             if await connection.fetchval(INSERT, new.connection_id, *values) is None:
                 return False
@@ -179,10 +182,7 @@ class Wms:
 
         after = msgspec.json.encode({"url": new.url, "warehouse": new.warehouse_id}).decode()
         deed = Deed(permission=PERMISSION, target=new.connection_id, reason=reason, request_id=request_id, after=after)
-        try:
-            return await self._staff.do(actor, deed, change)
-        except asyncpg.UniqueViolationError:
-            raise NotDone("wms_warehouse_taken") from None
+        return await self._staff.do(actor, deed, change)
 
     async def change(
         self, actor: Actor, connection_id: str, title: str, url: str, code: str, state: ConnectionState, reason: str, request_id: str = ""

@@ -121,6 +121,10 @@ VALUES ($1, $2, $3, 'reconciliation', 'count', ''::bytea, 'open', $4, $4)"""
 DROP_DEAD: Final = """
 UPDATE wms_line l SET state = 'dropped', reason = 'reconciled ' || $3, ended_at_ms = $4 FROM wms_difference d
 WHERE l.connection_id = $1 AND l.state = 'dead' AND l.occurred_at_ms <= $2 AND d.run_id = $3 AND d.sku = l.sku AND d.known"""
+DROP_LETTERS: Final = """
+UPDATE wms_inbox i SET state = 'dropped', reason = 'reconciled ' || $2, ended_at_ms = $3 WHERE i.connection_id = $1 AND i.state = 'dead'
+    AND EXISTS (SELECT FROM wms_line l WHERE l.letter_id = i.letter_id AND l.reason = 'reconciled ' || $2)
+    AND NOT EXISTS (SELECT FROM wms_line l WHERE l.letter_id = i.letter_id AND l.state = 'dead')"""
 APPLIED: Final = "UPDATE wms_reconciliation SET state = 'applied', applied_at_ms = $2 WHERE run_id = $1"
 FORGET: Final = """
 DELETE FROM wms_snapshot WHERE (connection_id, snapshot_id) IN (
@@ -250,6 +254,7 @@ async def _adjust(connection: Any, run_id: str, connection_id: str, taken_at_ms:
     """The differences as lines of a message to ourselves: they have their effect once, as everybody's."""
     rows: Sequence[Any] = await connection.fetch(ADJUSTABLE, run_id)
     await connection.execute(DROP_DEAD, connection_id, taken_at_ms, run_id, now_ms)
+    await connection.execute(DROP_LETTERS, connection_id, run_id, now_ms)
     if not rows:
         return
     letter_id = f"wml_{run_id}"

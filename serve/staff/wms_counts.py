@@ -106,7 +106,7 @@ async def export_comparison(request: ShopRequest, run_id: FromPath[str]) -> Resp
             break
         after = rows[-1].sku
     headers = {"content-disposition": f'attachment; filename="{run_id}.csv"'}
-    return Response("".join(parts).encode(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response("".join(parts).encode(), media_type="text/csv", headers=headers)
 
 
 @post("/v1/staff/wms/comparisons/{run_id:str}/apply", operation_id="applyComparison", status_code=202)

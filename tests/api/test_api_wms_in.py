@@ -28,8 +28,9 @@ async def test_every_kind_of_change_moves_the_stock_of_its_warehouse(shop) -> No
         line.simulator.happen(change(sku, 10, batch="L1", expires_on="2030-01-01", reference="PO-1"))
         line.simulator.happen(change(sku, 2, "return", reference="ord_1"), change(sku, 3, "damage"), change(sku, -4, "adjustment"))
         await line.hear()
-        lots = {lot.warehouse_id: lot for lot in (await line.level(sku)).lots if lot.warehouse_id}
-        assert {name: lot.available for name, lot in lots.items()} == {line.warehouse_id: 5}
+        lots = (await line.level(sku)).lots
+        assert {lot.warehouse_id for lot in lots if lot.available} == {line.warehouse_id}
+        assert sum(lot.available for lot in lots) == 5
         code = (await shop.pool.fetchrow("SELECT code FROM warehouse WHERE warehouse_id = $1", other.warehouse_id))["code"]
         line.simulator.happen(change(sku, 3, "transfer", transfer_id="T1", phase="sent", to_warehouse=code))
         await line.hear()
@@ -180,8 +181,8 @@ async def test_f41_f42_what_is_forged_old_altered_or_another_line_s_is_refused_a
             (good | {"webhook-timestamp": "1"}, body, "signature_invalid"),
             (good | {"webhook-signature": good["webhook-signature"].replace("v1,", "v1a,")}, body, "signature_invalid"),
             (good | {"webhook-signature": "v1," + "A" * 5000}, body, "signature_invalid"),
-            (signed(line, body, age_s=301), body, "signature_stale"),
-            (signed(line, body, age_s=-301), body, "signature_stale"),
+            (signed(line, body, age_s=310), body, "signature_stale"),
+            (signed(line, body, age_s=-310), body, "signature_stale"),
         ]
         for given, sent, code in wrong:
             answer = await shop.ask("POST", hook, sent, headers=given, key=None)
@@ -268,7 +269,7 @@ async def test_generated_bytes_never_break_the_hook_or_the_work(shop) -> None:
     rng = random.Random(26)
     async with opened(shop) as line:
         whole = delta("sku_1", 5)
-        for number in range(60):
+        for number in range(40):
             body = bytearray(whole)
             for _ in range(rng.randint(1, 8)):
                 body[rng.randrange(len(body))] = rng.randrange(256)
@@ -293,7 +294,7 @@ async def test_an_unknown_sku_waits_is_dead_at_last_and_is_carried_out_once_when
         for _ in range(6):
             shop.clock_forward(5 * 3_600_000)
             await line.hear()
-        [letter] = await line.letters("in", "dead") if (await renewed(line)) else []
+        [letter] = await line.letters("in", "dead")
         assert (letter["reason"], letter["lines_dead"]) == ("sku_unknown", 1)
         made = await shop.sku()
         await shop.pool.execute("UPDATE sku SET code = $2 WHERE sku_id = $1", made, sku)
@@ -303,14 +304,6 @@ async def test_an_unknown_sku_waits_is_dead_at_last_and_is_carried_out_once_when
         await line.hear()
         assert await line.stock(made) == 5
         assert (await inbox(line))[0]["state"] == "done"
-
-
-async def renewed(line) -> bool:
-    """A token that is good at the shop's time now."""
-    from tests.api.staff_people import member
-
-    _, line.bearer = await member(line.shop, "operator")
-    return True
 
 
 async def test_a_change_that_the_stock_refuses_is_dead_after_five_more_tries_and_holds_up_no_other(shop) -> None:
@@ -330,7 +323,6 @@ async def test_a_change_that_the_stock_refuses_is_dead_after_five_more_tries_and
             await line.hear()
         row = await shop.pool.fetchrow("SELECT state, tries FROM wms_line WHERE connection_id = $1 AND line = 0", line.connection_id)
         assert (row["state"], row["tries"]) == ("dead", 6)
-        await renewed(line)
         [letter] = await line.letters("in", "dead")
         assert (await line.ask("POST", f"/letters/{letter['letter_id']}/drop", {"reason": "counted anew"})).status == 200
         assert (await inbox(line))[0]["state"] == "dropped"
@@ -421,7 +413,6 @@ async def test_an_owner_that_does_not_answer_is_asked_again_and_after_six_days_n
         assert len(set(answers)) == 1
         shop.clock_forward(EFFECT_MS_MAX)
         await line.hear()
-        await renewed(line)
         [letter] = await line.letters("in", "dead")
         assert letter["reason"] == "too_late"
         retried = await line.ask("POST", f"/letters/{letter['letter_id']}/retry", {"reason": "once more"})

@@ -11,7 +11,7 @@ from actors.testing.wms_simulator.server import Options, Simulator, serving
 from schemas.providers.wms import Change
 from schemas.stock import ReadStock
 from serve.wms.work import WmsWork
-from tests.api.staff_people import member
+from tests.api.staff_people import member, token
 
 WAREHOUSE = """
 INSERT INTO warehouse (warehouse_id, code, country, lat, lon) VALUES ($1, $2, 'CN', 31.2, 121.5) ON CONFLICT DO NOTHING"""
@@ -27,19 +27,20 @@ _numbers = itertools.count(1)
 class Line:
     """The line, and what a test does to it. ``work``: one replica's rounds, driven by the test."""
 
-    def __init__(self, shop: Any, simulator: Simulator, url: str, added: dict[str, Any], bearer: str, warehouse_id: str) -> None:
+    def __init__(self, shop: Any, simulator: Simulator, url: str, added: dict[str, Any], user_id: str, warehouse_id: str) -> None:
         self.shop = shop
         self.simulator = simulator
         self.url = url
         self.connection_id: str = added["connection_id"]
         self.added = added
-        self.bearer = bearer
+        self.user_id = user_id
         self.warehouse_id = warehouse_id
         self.work: WmsWork = shop.application.desk.wms_work
 
     async def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """As an operator, just stepped up."""
-        return await self.shop.ask(method, "/v1/staff/wms" + path, body, token=more.pop("token", self.bearer), **more)
+        bearer = token(self.shop, self.user_id, "operator")
+        return await self.shop.ask(method, "/v1/staff/wms" + path, body, token=bearer, **more)
 
     async def round(self) -> None:
         """What one replica does at once: for this line alone."""
@@ -87,7 +88,7 @@ def change(sku: str, quantity: int, kind: Any = "receipt", **more: Any) -> Chang
 @asynccontextmanager
 async def opened(shop: Any, *, numbered: bool = False, unnamed: bool = False, hooks: bool = True) -> AsyncIterator[Line]:
     """A line to a warehouse of its own; unnamed: to the shop's unnamed one."""
-    _, bearer = await member(shop, "operator")
+    user_id, bearer = await member(shop, "operator")
     number = f"{next(_numbers)}x{secrets.token_hex(3)}"
     warehouse_id = "" if unnamed else f"whs_t{number}"
     if warehouse_id:
@@ -103,7 +104,7 @@ async def opened(shop: Any, *, numbered: bool = False, unnamed: bool = False, ho
         # The catalogue of the other tests is no concern of this one.
         await shop.pool.execute("UPDATE wms_link SET told_version = (SELECT max(version) FROM product) WHERE connection_id = $1",
                                 added.json["connection_id"])  # fmt: skip
-        line = Line(shop, simulator, url, added.json, bearer, warehouse_id)
+        line = Line(shop, simulator, url, added.json, user_id, warehouse_id)
         try:
             yield line
         finally:
