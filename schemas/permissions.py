@@ -69,6 +69,12 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     ),
     "order.cancel": _row("support operator administrator", "Cancel an unpaid order for its buyer.", "代买家取消未付款订单。"),
     "stock.read": _row("warehouse operator administrator", "See how much of an article there is.", "查看商品库存。"),
+    "wms.read": _row("warehouse operator administrator", "See what goes to and comes from warehouses.", "查看与仓库系统的往来消息。"),
+    "wms.act": _row(
+        "operator administrator",
+        "Connect warehouses, repeat or drop messages, and apply differences of counts.",
+        "接入仓库系统,重发或丢弃消息,并应用盘点差异。",
+    ),
     "coupon.read": _row("marketing operator administrator", "See the coupons and how many are taken.", "查看优惠券及其领用情况。"),
     "ledger.read": _row("finance administrator", "See the entries of the ledger.", "查看账本分录。"),
     "payout.read": _row("finance administrator", "See where a firm's money goes, masked.", "查看商家收款账户(已遮蔽)。"),

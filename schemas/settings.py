@@ -174,6 +174,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events_free_bytes_min: int = 1 << 30
     """Events are refused while the disk has less left than this: it belongs to the orders."""
 
+    # warehouses that keep their own books (WMS, ERP)
+    wms_private_networks: str = ""
+    """Networks that are not public and may be called all the same, as ``10.0.0.0/8, 192.168.7.0/24``; there also without TLS."""
+    wms_look_s: Annotated[float, msgspec.Meta(ge=0)] = 2.0
+    """Between two rounds of a replica's work for them (a webhook begins one at once); 0: this copy does none."""
+    wms_poll_s: Annotated[float, msgspec.Meta(ge=1)] = 60.0
+    """Between two questions to each for what its webhooks may have lost."""
+    wms_keep_days: Annotated[int, msgspec.Meta(ge=8)] = 90
+    """Messages that ended, and counts, are deleted after so many days; what was said of orders stays."""
+
     # commerce
     hold_ms: int = 15 * 60_000
 

@@ -22,6 +22,7 @@ from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
 from serve.hooks import apple, stripe
+from serve.hooks import wms as wms_hook
 from serve.hot import category_tree, events
 from serve.hot.browsing import Browsing
 from serve.hot.category_tree import CategoryTreePage
@@ -71,6 +72,8 @@ from serve.staff import (
     tags,
     trail,
     watch,
+    wms,
+    wms_counts,
 )
 from serve.staff import factors as staff_factors
 from serve.staff import imports as staff_imports
@@ -116,6 +119,9 @@ HANDLERS: Final = (
     *watch.HANDLERS,
     *purchases.HANDLERS,
     *staff_imports.HANDLERS,
+    *wms_hook.HANDLERS,
+    *wms.HANDLERS,
+    *wms_counts.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )
@@ -161,8 +167,17 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        works = (self.privacy_work.run(), self.image_work.run(), self.shelf_work.run(), self.import_work.run(), desk.news.keep_listening())
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), *works):
+        works = (
+            desk.facts.keep_fresh(),
+            desk.revocations.keep_polling(),
+            self.privacy_work.run(),
+            self.image_work.run(),
+            self.shelf_work.run(),
+            self.import_work.run(),
+            desk.wms_work.run(),
+            desk.news.keep_listening(),
+        )
+        for work in works:
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
@@ -175,6 +190,7 @@ class Application:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.desk.codes.close()
+        await self.desk.wms_work.close()
         await self.desk.spool.close()
 
     def drain(self) -> None:

@@ -36,6 +36,11 @@ from actors.storage.staff_actions import StaffActions
 from actors.storage.tags import Tags
 from actors.storage.user_keys import UserKeys
 from actors.storage.users import Users
+from actors.storage.wms import Wms
+from actors.storage.wms_counts import Counts
+from actors.storage.wms_inbox import Inbox
+from actors.storage.wms_letters import Letters
+from actors.storage.wms_outbox import Outbox
 from schemas.envelope import Answer
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
@@ -51,6 +56,7 @@ from serve.requests import Refusal, Request
 from serve.revocations import Revocations
 from serve.services import Services
 from serve.soldout import SoldOut
+from serve.wms.work import WmsWork
 
 LOGINS_PER_S: Final = 0.2
 LOGINS_BURST: Final = 10
@@ -114,11 +120,17 @@ class Desk:
         self.proposal_actions = ProposalActions(services.pool, self.roles)
         self.purchases = Purchases(services.pool, self.roles)
         self.imports = Imports(services.pool, self.roles)
+        self.wms = Wms(services.pool, services.sealer, self.roles)
+        self.wms_inbox = Inbox(services.pool)
+        self.wms_outbox = Outbox(services.pool)
+        self.wms_letters = Letters(services.pool, self.roles)
+        self.wms_counts = Counts(services.pool, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)
         self.addresses = Addresses(services.pool, services.sealer)
         self.user_keys = UserKeys(services.pool, services.sealer, services.random_bytes)
+        self.wms_work = WmsWork(self)
         self.user_rate = Rate(clock.monotonic_ms, services.settings.rate_user_per_s, services.settings.rate_user_per_s * 10)
         self.ticket_rates: dict[str, tuple[int, Rate]] = {}
         self.account_logins = Rate(clock.monotonic_ms, LOGINS_PER_S, LOGINS_BURST)

@@ -32,12 +32,13 @@ async def _run(settings: Settings) -> Run:
     from actors.storage.privacy import EXPIRED, drop_messages
     from actors.storage.sealing import Sealer, Unreadable, WrongKeys, keys_of
     from actors.storage.user_keys import reseal_user_keys
+    from actors.storage.wms import reseal_wms
 
     async with open_connection(settings) as connection:
         try:
             sealer = Sealer(keys_of(settings))
             await sealer.check(connection)
-            each = (reseal_identities, reseal_addresses, reseal_user_keys, reseal_payouts)
+            each = (reseal_identities, reseal_addresses, reseal_user_keys, reseal_payouts, reseal_wms)
             resealed = sum([await reseal(connection, sealer) for reseal in each])
         except (WrongKeys, Unreadable, ValueError) as error:
             raise Trouble("setting_wrong", reason=error) from error

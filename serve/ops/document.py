@@ -69,6 +69,7 @@ _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PATH_FORMS["item_id"] = f"^mal{_FORM}"
 _PATH_FORMS.update({"image_id": "^img_[0-9a-hjkmnp-tv-z]{20}$", "image_file": "^(160|480|960|1600)\\.(webp|jpg)$"})
 _PATH_FORMS["revision"] = "^[0-9]{1,6}$"
+_PATH_FORMS.update({"connection_id": f"^wms{_FORM}", "letter_id": f"^(wml|msg){_FORM}", "run_id": f"^rec{_FORM}"})
 _PATH_FORMS["merchant_id"] = f"^mer{_FORM}"
 _PATH_FORMS["job_id"] = f"^job{_FORM}"
 _PATH_FORMS.update({"category_id": f"^cat{_FORM}", "brand_id": f"^brd{_FORM}", "number": "^[0-9]{1,10}$"})

@@ -160,6 +160,28 @@ SAID: Final[dict[str, Said]] = {
     "listMerchantProductRevisions": Said("See who changed a product of one's own", "查看本商家商品修改记录", "merchant", "merchant.goods"),
     "readMerchantProductRevision": Said("See a product of one's own as it was", "查看本商家商品的历史版本", "merchant", "merchant.goods"),
     "compareMerchantProductRevisions": Said("Compare two revisions", "比较本商家商品的两个版本", "merchant", "merchant.goods"),
+    "wmsWebhook": Said("Called by a warehouse's own system", "仓库系统回调", "machines", "public"),
+    "listWmsConnections": Said("See the lines to warehouses", "查看仓库连接", "warehouses", "wms.read"),
+    "addWmsConnection": Said(
+        "Open a line to a warehouse; its secrets are shown once", "接入仓库(密钥仅显示一次)", "warehouses", "wms.act", keyed=True
+    ),
+    "changeWmsConnection": Said("Change, pause or close a line", "修改、暂停或关闭仓库连接", "warehouses", "wms.act"),
+    "rollWmsSecret": Said(
+        "Replace a secret; the old one is good for a while", "更换密钥(旧密钥暂时有效)", "warehouses", "wms.act", keyed=True
+    ),
+    "askWmsStock": Said("Ask a warehouse for its counts", "请求仓库上报库存", "warehouses", "wms.act", keyed=True),
+    "sendPurchaseOrder": Said("Tell a warehouse of goods that will come", "下达采购入库通知", "warehouses", "wms.act", keyed=True),
+    "listWmsLetters": Said("See the messages, the dead ones too", "查看往来消息与死信", "warehouses", "wms.read"),
+    "readWmsLetter": Said("Read a message", "查看消息", "warehouses", "wms.read"),
+    "retryWmsLetter": Said("Repeat a dead message", "重发死信", "warehouses", "wms.act"),
+    "retryWmsLetters": Said("Repeat all dead messages of a line", "重发全部死信", "warehouses", "wms.act"),
+    "dropWmsLetter": Said("Drop a dead message, for a reason", "说明理由后丢弃死信", "warehouses", "wms.act"),
+    "listShipments": Said("See the parcels that warehouses told of", "查看包裹", "warehouses", "wms.read"),
+    "compareCounts": Said("Compare our counts with a warehouse's", "发起库存对账", "warehouses", "wms.act", keyed=True),
+    "listComparisons": Said("See the comparisons of counts", "查看库存对账", "warehouses", "wms.read"),
+    "readComparison": Said("See the differences of a comparison", "查看对账差异", "warehouses", "wms.read"),
+    "exportComparison": Said("Have the differences as CSV", "导出对账差异(CSV)", "warehouses", "wms.read"),
+    "applyComparison": Said("Adjust our stock by the differences", "按差异调整库存", "warehouses", "wms.act"),
     "listMerchantProducts": Said("See the goods of one's own firm", "查看本商家的商品", "merchant", "merchant.goods"),
     "readPayoutAccount": Said("See where the money of one's own firm goes", "查看本商家的收款账户", "merchant", "merchant.payout"),
     "setPayoutAccount": Said("Let the money go elsewhere from tomorrow on", "设置收款账户(24 小时后生效)", "merchant", "merchant.payout"),

@@ -51,7 +51,9 @@ KEYS = SigningKeys(current=1, keys={1: b"k" * 32})
 FIELD_KEYS = FieldKeys(current=1, keys={1: b"f" * 32}, lookup=b"l" * 32)
 TICKET_KEYS = SigningKeys(current=1, keys={1: b"t" * 32})
 _CALLS = msgspec.msgpack.Decoder(list[Call])
-SETTINGS = Settings(shard_count=SHARDS, bench=True, replicas=1, rate_user_per_s=1000, login_threads=2)
+SETTINGS = Settings(
+    shard_count=SHARDS, bench=True, replicas=1, rate_user_per_s=1000, login_threads=2, wms_look_s=0, wms_private_networks="127.0.0.0/8"
+)
 
 INSERT_PRODUCT = """
 INSERT INTO product (product_id, title, title_zh, department, department_zh, category) VALUES ($1, $2, $3, 'HOME', '家居', $4)"""

@@ -95,10 +95,10 @@ class Holds:
             if hold.outcome == "held" and hold_id not in known and overdue:
                 self._findings.add(2, f"{hold.key} is held for {hold.order_id}, which no buyer has", hold.key, hold.order_id, hold_id.hex())
         for hold_id, (key, returned) in self._returned.items():
-            hold = self._holds.get(hold_id)
-            if hold is not None and (hold.outcome != "sold" or returned > hold.quantity):
-                text = f"{returned} of {key} came back for {hold.order_id}, of which {hold.quantity} are {hold.outcome}"
-                self._findings.add(2, text, key, hold.order_id, hold_id.hex())
+            known_hold = self._holds.get(hold_id)
+            if known_hold is not None and (known_hold.outcome != "sold" or returned > known_hold.quantity):
+                text = f"{returned} of {key} came back for {known_hold.order_id}, of which {known_hold.quantity} are {known_hold.outcome}"
+                self._findings.add(2, text, key, known_hold.order_id, hold_id.hex())
         self._check_transfers()
 
     def _check_part(self, user_id: str, order: Order, step: str, hold_id: bytes, key: str, quantity: int, steps: set[str]) -> None:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from actors.storage.projections.projection import Fact, Statement
+from actors.storage.wms_outbox import FILL_CAUSES, FILL_ENDS
 from schemas.order import (
     OrderCancelled,
     OrderClosing,
@@ -84,7 +85,7 @@ class OrderProjection:
         OrderRanked, OrderUnfulfillable, RefundDone,
     )  # fmt: skip
     tables: ClassVar[tuple[str, ...]] = ("orders",)
-    after_swap: ClassVar[tuple[str, ...]] = (FILL_MERCHANT_ORDERS,)
+    after_swap: ClassVar[tuple[str, ...]] = (FILL_MERCHANT_ORDERS, FILL_CAUSES, FILL_ENDS)
 
     def __init__(self) -> None:
         self._placed: dict[str, list[Any]] = {}
