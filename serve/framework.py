@@ -36,7 +36,7 @@ FORMS: Final = "/staff/"
 """Below here are pages, and what is sent to them are forms (``serve.web.forms``)."""
 
 LONG: Final = ("/v1/staff/product", "/v1/merchant/product")
-LARGE: Final = frozenset({"/v1/staff/imports"})
+LARGE: Final = frozenset({"/v1/staff/imports", "/staff/imports"})
 """A POST here is a file: its handler reads it by itself, a piece at a time, once it is known who sends it."""
 
 _HEAD: Final = "stampede.head"

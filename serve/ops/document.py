@@ -17,7 +17,7 @@ from serve.framework import document
 from serve.login_pages import TRY_PAGE
 from serve.ops.operations import BENCH, HOT, SAID, Hot
 from serve.uploads import UPLOADS
-from serve.web.forms import FORMS
+from serve.web.forms import FILE_FORMS, FORMS
 
 REF: Final = "#/components/schemas/{name}"
 DESCRIPTION: Final = """\
@@ -142,6 +142,9 @@ def openapi(app: Litestar, handlers: Sequence[Any], *, bench: bool) -> dict[str,
             form = FORMS.get(method["operationId"])
             if form is not None:
                 content = {"application/x-www-form-urlencoded": {"schema": by_type[form]}}
+                method["requestBody"] = {"required": True, "content": content}
+            if method["operationId"] in FILE_FORMS:
+                content = {"multipart/form-data": {"schema": FILE_FORMS[method["operationId"]]}}
                 method["requestBody"] = {"required": True, "content": content}
     found["paths"] = dict(sorted(found["paths"].items()))
     found["components"] = {

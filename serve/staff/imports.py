@@ -220,26 +220,26 @@ def _wish(request: ShopRequest, file_format: str, language: str, state: str, cat
 async def export_csv(
     request: ShopRequest,
     language: Language = "",
-    state: State = "",
+    in_state: State = "",
     category_id: Filter = "",
     brand_id: Filter = "",
     merchant_id: Filter = "",
 ) -> Response[bytes]:
     """The products as an import takes them, as they stand now; a category holds those below it."""
-    return await _export(request, _wish(request, "csv", language, state, category_id, brand_id, merchant_id))
+    return await _export(request, _wish(request, "csv", language, in_state, category_id, brand_id, merchant_id))
 
 
 @get("/v1/staff/exports/products.xlsx", operation_id="exportProductsWorkbook", media_type=WORKBOOK)
 async def export_workbook(
     request: ShopRequest,
     language: Language = "",
-    state: State = "",
+    in_state: State = "",
     category_id: Filter = "",
     brand_id: Filter = "",
     merchant_id: Filter = "",
 ) -> Response[bytes]:
     """The same as a workbook."""
-    return await _export(request, _wish(request, "xlsx", language, state, category_id, brand_id, merchant_id))
+    return await _export(request, _wish(request, "xlsx", language, in_state, category_id, brand_id, merchant_id))
 
 
 HANDLERS: Final[list[Any]] = [

@@ -138,14 +138,19 @@ async def read_proposal(request: ShopRequest, proposal_id: FromPath[str]) -> Pro
 @post("/v1/staff/proposals/{proposal_id:str}/accept", operation_id="acceptProposal", status_code=200)
 async def accept_proposal(request: ShopRequest, proposal_id: FromPath[str], data: JSONBody[Decide]) -> Proposal:
     """Carry a proposal out. Accepted again, or by two at once, it is carried out once."""
+    return _proposal(await accepted(request, _id_of(proposal_id), data.reason))
+
+
+async def accepted(request: ShopRequest, proposal_id: str, reason: str) -> ProposalRow:
+    """Carry a proposal out, and tell whoever has to know. Refusal of what the storage does not do."""
     desk = request.desk
-    deed = deed_of(request, "goods.watch", _id_of(proposal_id), data.reason)
+    deed = deed_of(request, "goods.watch", proposal_id, reason)
     with refusing():
         row, quota = await desk.proposal_actions.accept(request.actor(), proposal_id, deed, desk.clock.now_ms())
         if quota is not None:
             await _tell(request, quota)
             row = await desk.proposal_actions.finish(proposal_id)
-    return _proposal(row)
+    return row
 
 
 async def _tell(request: ShopRequest, quota: Quota) -> None:

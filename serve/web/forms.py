@@ -16,6 +16,9 @@ KIND: Final = b"application/x-www-form-urlencoded"
 FORMS: Final[dict[str, Any]] = {}
 """The type of each operation that takes a form, for the document."""
 
+FILE_FORMS: Final[dict[str, dict[str, Any]]] = {}
+"""What the document says of the operations that take a form with a file."""
+
 
 async def form_of(request: ShopRequest, kind: type[T]) -> T:
     """What a form says. Refusal: ``csrf_refused`` from any page but ours, ``invalid_request``.

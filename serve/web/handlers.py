@@ -6,10 +6,18 @@ from litestar import Response, get
 
 from actors.domain.staff import role_names
 from serve.framework import ShopRequest
-from serve.web import entrance, products
+from serve.web import entrance, imports, lifecycle, products, wms
 from serve.web.pages import HOME, NAVIGATION, Entry, language_of_page, page, said
 
-NAVIGATION.extend([Entry("/staff/products", "products", "goods.read")])
+NAVIGATION.extend(
+    [
+        Entry("/staff/products", "products", "goods.read"),
+        Entry("/staff/imports", "imports", "goods.import"),
+        Entry("/staff/lifecycle", "lifecycle", "goods.watch"),
+        Entry("/staff/proposals", "proposals", "goods.watch"),
+        Entry("/staff/wms", "wms", "wms.read"),
+    ]
+)
 
 
 @get(HOME, operation_id="staffHomePage", media_type="text/html")
@@ -20,4 +28,4 @@ async def home_page(request: ShopRequest) -> Response[str]:
     return page(request, "home.html", roles=roles)
 
 
-HANDLERS: Final[list[Any]] = [home_page, *entrance.HANDLERS, *products.HANDLERS]
+HANDLERS: Final[list[Any]] = [home_page, *entrance.HANDLERS, *products.HANDLERS, *imports.HANDLERS, *lifecycle.HANDLERS, *wms.HANDLERS]

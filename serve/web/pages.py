@@ -44,6 +44,10 @@ _PROBLEMS: Final = msgspec.json.Decoder(dict[str, Any])
 _PLACE: Final = re.compile(r"/staff(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*(\?[A-Za-z0-9_.\-=&%+]*)?\Z")
 
 
+TEXT_MAX: Final = 100
+"""Characters of a field of the address that are looked at."""
+
+
 class Entry(NamedTuple):
     """One page of the navigation. word: of ``serve.web.words``. permission: who sees it."""
 
@@ -86,6 +90,16 @@ def language_of_page(head: Head) -> str:
 def place_of(text: str) -> str:
     """Where to go on: a page of the staff, whatever was asked for."""
     return text if _PLACE.match(text) and len(text) < 500 else HOME
+
+
+def asked(request: ShopRequest, name: str, longest: int = TEXT_MAX) -> str:
+    """A field of the address, as somebody filled it in; what is too long or no text is cut off or left out."""
+    return str(request.query_params.get(name, ""))[:longest].replace("\0", "").strip()
+
+
+def number_of(text: str, otherwise: int) -> int:
+    """A number in the address; ``otherwise`` for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else otherwise
 
 
 def word(language: str, key: str, **values: object) -> str:

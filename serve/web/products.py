@@ -13,21 +13,10 @@ from schemas.ids import is_id
 from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.web.differences import differences
-from serve.web.pages import page
+from serve.web.pages import asked, number_of, page
 
 STATES: Final[tuple[str, ...]] = get_args(State)
 SHOWN: Final = 50
-TEXT_MAX: Final = 100
-
-
-def asked(request: ShopRequest, name: str, longest: int = TEXT_MAX) -> str:
-    """A field of the address, as somebody filled it in; what is too long or no text is cut off or left out."""
-    return str(request.query_params.get(name, ""))[:longest].replace("\0", "").strip()
-
-
-def number_of(text: str, otherwise: int) -> int:
-    """A number in the address; ``otherwise`` for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else otherwise
 
 
 @get("/staff/products", operation_id="staffProductsPage", media_type="text/html")
