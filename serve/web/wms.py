@@ -56,15 +56,15 @@ async def wms_page(request: ShopRequest) -> Response[str]:
 async def letters_page(request: ShopRequest) -> Response[str]:
     """Messages of one side and state; of those that are dead, all can be tried again."""
     side: Literal["in", "out"] = "out" if asked(request, "side") == "out" else "in"
-    status = asked(request, "status") or "dead"
-    status = status if status in STATES[side] else "dead"
+    wanted = asked(request, "status") or "dead"
+    wanted = wanted if wanted in STATES[side] else "dead"
     line = asked(request, "line")
     line = line if is_id(line, "wms") else ""
-    rows = await request.desk.wms.letters(side, (status,), line, *_start(request), SHOWN + 1)
+    rows = await request.desk.wms.letters(side, (wanted,), line, *_start(request), SHOWN + 1)
     last = rows[SHOWN - 1] if len(rows) > SHOWN else None
     lines = await request.desk.wms.connections(closed=True)
     return page(
-        request, "letters.html", letters=rows[:SHOWN], more=f"{last.at_ms}.{last.letter_id}" if last else "", side=side, status=status,
+        request, "letters.html", letters=rows[:SHOWN], more=f"{last.at_ms}.{last.letter_id}" if last else "", side=side, wanted=wanted,
         line=line, lines=lines, states=STATES[side],
     )  # fmt: skip
 
