@@ -396,6 +396,8 @@ class OrderView(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.
     shipping: int = 0
     shipping_saved: int = 0
     sources: tuple[Source, ...] = ()
+    reservation_ids: tuple[bytes, ...] = ()
+    """By line; only where the order itself was asked for."""
 
 
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True, tag="order.payment_view"):

@@ -24,6 +24,7 @@ from actors.storage.staff import Staff
 from actors.storage.staff_actions import StaffActions
 from actors.storage.user_keys import UserKeys
 from actors.storage.users import Users
+from actors.storage.warehouses import Warehouses
 from schemas.envelope import Answer
 from serve.authentication import Authentication
 from serve.catalogue_facts import CatalogueFacts
@@ -89,6 +90,7 @@ class Desk:
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
+        self.warehouses = Warehouses(services.pool, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)

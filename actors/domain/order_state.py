@@ -114,4 +114,5 @@ def order_view(order: Order) -> OrderView:
         shipping=order.shipping,
         shipping_saved=order.shipping_saved,
         sources=order.sources,
+        reservation_ids=order.reservation_ids,
     )

@@ -24,16 +24,17 @@ from schemas.order import (
 INSERT_ORDERS: Final = """
 INSERT INTO orders (
     order_id, user_id, status, reason, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard, updated_seq, lines, coupons,
-    points, points_discount, shipping, shipping_saved, priority, sources
+    points, points_discount, shipping, shipping_saved, priority, sources, considered
 )
 SELECT r.order_id, r.user_id, r.status, r.reason, r.total, r.currency, r.sale_id, r.placed, r.expires, r.shard, r.seq,
-    r.lines::jsonb, r.coupons::jsonb, r.points, r.points_discount, r.shipping, r.shipping_saved, r.priority, r.sources::jsonb
+    r.lines::jsonb, r.coupons::jsonb, r.points, r.points_discount, r.shipping, r.shipping_saved, r.priority,
+    r.sources::jsonb, r.considered::jsonb
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::smallint[],
     $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::smallint[],
-    $19::text[]
+    $19::text[], $20::text[]
 ) AS r (order_id, user_id, status, reason, total, currency, sale_id, placed, expires, shard, seq, lines, coupons, points, points_discount,
-    shipping, shipping_saved, priority, sources)
+    shipping, shipping_saved, priority, sources, considered)
 """
 
 CHANGE_ORDERS: Final = """
@@ -168,6 +169,7 @@ class OrderProjection:
             event.shipping_saved,
             0,
             msgspec.json.encode(event.sources).decode() if event.sources else "[]",
+            msgspec.json.encode(event.considered).decode() if event.considered else "[]",
         ]
 
     def _change(self, fact: Fact, order_id: str, status: str, reason: str | None) -> None:
