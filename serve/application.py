@@ -51,7 +51,7 @@ from serve.shop import (
     tickets,
 )
 from serve.staff import factors as staff_factors
-from serve.staff import lookups, merchant, payouts, people, roles, trail
+from serve.staff import lookups, merchant, payouts, people, roles, stock, trail, warehouses
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -83,6 +83,8 @@ HANDLERS: Final = (
     *lookups.HANDLERS,
     *merchant.HANDLERS,
     *payouts.HANDLERS,
+    *warehouses.HANDLERS,
+    *stock.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
 )

@@ -7,7 +7,7 @@ from actors.domain.allocation import Plan, allocate
 from actors.storage.places import point_of
 from schemas.http.orders import Parcel, ParcelLine
 from schemas.order import Address, Considered, Line, PricedLine, Source, Wish
-from schemas.warehouse import Warehouses, WarehouseTerms
+from schemas.warehouse import Point, Warehouses, WarehouseTerms
 from serve.desk import Desk
 
 FACT: Final = "shop:warehouses"
@@ -24,14 +24,14 @@ async def wishes_for(desk: Desk, lines: Sequence[Line], address: Address) -> tup
     warehouses = await warehouses_of(desk)
     if not warehouses or not lines:
         return (), ()
-    plan = await plan_for(desk, warehouses, lines, address)
+    plan = await plan_for(desk, warehouses, lines, point_of(address))
     return plan.wishes, plan.considered()
 
 
-async def plan_for(desk: Desk, warehouses: Sequence[WarehouseTerms], lines: Sequence[Line], address: Address) -> Plan:
-    """The allocation for this basket and address."""
+async def plan_for(desk: Desk, warehouses: Sequence[WarehouseTerms], lines: Sequence[Line], point: Point | None) -> Plan:
+    """The allocation for this basket and place."""
     levels = await desk.warehouses.levels([line.sku_id for line in lines])
-    return allocate(lines, point_of(address), warehouses, levels, desk.clock.now_ms())
+    return allocate(lines, point, warehouses, levels, desk.clock.now_ms())
 
 
 async def parcels_of(desk: Desk, lines: Sequence[PricedLine], sources: Sequence[Source]) -> tuple[Parcel, ...]:
