@@ -162,6 +162,11 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "proposal_incomplete": _row(409, "Something is missing before the shelf; the evidence says what.", "上架信息不完整,缺少内容见建议依据。"),
     "purchase_unknown": _row(404, "There is no such order at a supplier.", "采购单不存在。"),
     "purchase_state": _row(409, "An order at a supplier cannot do this in its state.", "采购单当前状态不允许此操作。"),
+    "move_unknown": _row(404, "No units are on their way under this id.", "没有该编号的在途调拨。"),
+    "warehouse_unknown": _row(404, "There is no such warehouse.", "仓库不存在。"),
+    "warehouse_code_taken": _row(409, "Another warehouse has this code.", "该仓库编码已被使用。"),
+    "warehouse_limit": _row(409, "There are as many warehouses as there may be.", "仓库数量已达上限。"),
+    "warehouse_in_use": _row(409, "This warehouse has or had stock. Make it inactive instead.", "该仓库有库存或调拨记录,请改为停用。"),
     # cart
     "cart_full": _row(409, "The cart holds at most {limit} different articles.", "购物车最多容纳 {limit} 种商品。"),
     "cart_empty": _row(422, "The cart is empty.", "购物车为空。"),

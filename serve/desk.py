@@ -36,6 +36,7 @@ from actors.storage.staff_actions import StaffActions
 from actors.storage.tags import Tags
 from actors.storage.user_keys import UserKeys
 from actors.storage.users import Users
+from actors.storage.warehouses import Warehouses
 from actors.storage.wms import Wms
 from actors.storage.wms_counts import Counts
 from actors.storage.wms_inbox import Inbox
@@ -125,6 +126,7 @@ class Desk:
         self.wms_outbox = Outbox(services.pool)
         self.wms_letters = Letters(services.pool, self.roles)
         self.wms_counts = Counts(services.pool, self.roles)
+        self.warehouses = Warehouses(services.pool, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)
         self.lookups = DeskReads(services.pool)

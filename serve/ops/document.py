@@ -75,6 +75,7 @@ _PATH_FORMS["job_id"] = f"^job{_FORM}"
 _PATH_FORMS.update({"category_id": f"^cat{_FORM}", "brand_id": f"^brd{_FORM}", "number": "^[0-9]{1,10}$"})
 _PATH_FORMS.update({"tag_id": f"^tag{_FORM}", "proposal_id": f"^prp{_FORM}", "purchase_id": f"^pur{_FORM}"})
 _PATH_FORMS["where"] = f"^(shop|cat{_FORM[:-1]})$"
+_PATH_FORMS["warehouse_id"] = f"^whs{_FORM}"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

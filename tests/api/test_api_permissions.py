@@ -27,7 +27,7 @@ SAMPLES = {
     "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody", "factor_id": "fac_nobody",
     "identity_id": "idn_nobody", "session_id": "ses_nobody", "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody",
     "item_id": "mal_nobody", "merchant_id": "mer_nobody", "role": "support", "connection_id": "wms_nobody", "letter_id": "wml_nobody",
-    "run_id": "rec_nobody",
+    "run_id": "rec_nobody", "warehouse_id": "whs_nobody",
     "image_id": "img_" + "0" * 20, "image_file": "160.webp",
     "category_id": "cat_nobody", "brand_id": "brd_nobody", "number": "1",
 }  # fmt: skip
