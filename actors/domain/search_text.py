@@ -39,11 +39,6 @@ def runs(text: str) -> list[str]:
     return [run[:WORD_MAX] if not is_han(run) else run for run in _RUN.findall(text)]
 
 
-def spans(text: str) -> list[tuple[int, int]]:
-    """Where the runs of an unfolded text stand."""
-    return [match.span() for match in _RUN.finditer(text)]
-
-
 def is_han(run: str) -> bool:
     """Whether a run of :func:`runs` is Chinese."""
     return bool(run) and "㐀" <= run[0] <= "鿿"
