@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -92,7 +93,13 @@ def without_size(title: str, size: str | None) -> str:
 
 
 def _cut(texts: Iterable[str | None]) -> list[str]:
-    return distinct(word for text in texts if text for word in words(text, cut_finely))
+    return distinct(word for text in texts if text for word in _words(text))
+
+
+@lru_cache(maxsize=8192)
+def _words(text: str) -> tuple[str, ...]:
+    """Categories, brands and types repeat all the time."""
+    return tuple(words(text, cut_finely))
 
 
 def _add(document: tantivy.Document, field: str, found: list[str]) -> None:
