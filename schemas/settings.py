@@ -165,6 +165,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events_free_bytes_min: int = 1 << 30
     """Events are refused while the disk has less left than this: it belongs to the orders."""
 
+    # search
+    search_dir: str = "search"
+    """Where this node's index of products lies: a directory, within ``data_dir`` unless it is absolute; never one of several machines."""
+    search_follow_ms: Annotated[int, msgspec.Meta(ge=0)] = 300
+    """Between two looks of the indexer at what has changed; 0: there is no indexer, and titles are compared in the database."""
+
     # commerce
     hold_ms: int = 15 * 60_000
 
@@ -201,6 +207,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def lake_path(self) -> Path:
         """``lake`` as an absolute path."""
         return self.data_path / Path(self.lake).expanduser()
+
+    @property
+    def search_path(self) -> Path:
+        """``search_dir`` as an absolute path."""
+        return self.data_path / Path(self.search_dir).expanduser()
 
     @property
     def outbox_on(self) -> bool:

@@ -26,6 +26,7 @@ from serve.hot import events
 from serve.hot.browsing import Browsing
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
+from serve.hot.searching import Searching
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
@@ -58,6 +59,9 @@ log = structlog.get_logger("stampede.http")
 
 SALES: Final = "/v1/flash-sales/"
 PRODUCTS: Final = "/v1/products/"
+SEARCH: Final = "/v1/search"
+SUGGEST: Final = "/v1/suggest"
+WHOLE_PATHS: Final = ("/v1/products", SEARCH, SUGGEST, "/healthz")
 EMPTY: Final = "/bench/empty"
 
 HANDLERS: Final = (
@@ -99,6 +103,7 @@ class Application:
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.sold_out)
+        self.searching = Searching(services)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
@@ -132,6 +137,7 @@ class Application:
         self.drain()
         self.desk.sold_out.close()
         self.desk.passwords.close()
+        self.searching.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -318,6 +324,12 @@ class Application:
         if path == "/v1/products":
             request.route = "products"
             return self.browsing.products(request)
+        if path == SEARCH:
+            request.route = "search"
+            return self.searching.search(request)
+        if path == SUGGEST:
+            request.route = "suggest"
+            return self.searching.suggest(request)
         if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)
@@ -329,7 +341,7 @@ class Application:
 
     def _check_method(self, method: str, path: str) -> None:
         """Refusal for a hot path with another method: the framework does not know it."""
-        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz", events.PATH) or self.documents.get(path) is not None
+        hot = path.startswith(PRODUCTS) or path in (*WHOLE_PATHS, events.PATH) or self.documents.get(path) is not None
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")

@@ -1,5 +1,6 @@
 """What somebody searches for: filters within bounds, and the text as units that a product must all have. Pure."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
@@ -61,15 +62,19 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Synonyms:
-    """Groups of texts that mean the same, in all languages of the shop; found by their words, the longest first."""
+    """Groups of texts that mean the same, in all languages of the shop; found by their words, the longest first.
 
-    def __init__(self, groups: Iterable[Sequence[str]], cut: Cut) -> None:
+    han: what is Chinese among them, a word each, for whoever cuts a query.
+    """
+
+    def __init__(self, groups: Iterable[Sequence[str]]) -> None:
         self._ways: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         for group in groups:
-            members = distinct_ways(tuple(words(text, cut)) for text in group)
+            members = distinct_ways(tuple(words(text, lambda run: [run])) for text in group)
             for member in members:
                 known = self._ways.setdefault(member, [])
                 known += [other for other in members if other != member and other not in known]
+        self.han = frozenset(way[0] for way in self._ways if len(way) == 1 and is_han(way[0]))
 
     def of(self, typed: tuple[str, ...]) -> list[tuple[str, ...]]:
         """What means the same as these words together."""
@@ -121,7 +126,7 @@ def replaced(asked: Sequence[Unit], corrections: Mapping[str, str], cut: Cut, sy
     """(the text, its units) with some units written differently: what was probably meant."""
     shown = [corrections.get(unit.shown, unit.shown) for unit in asked]
     text = shown[0]
-    for before, word in zip(shown, shown[1:], strict=False):
+    for before, word in itertools.pairwise(shown):
         text += word if is_han(before[-1:]) and is_han(word) else " " + word
     return text, units(text, cut, synonyms)
 
@@ -145,7 +150,7 @@ def highlights(title: str, looked: Iterable[str]) -> tuple[tuple[int, int], ...]
             start = compared.find(word, start + len(word))
     merged: list[tuple[int, int]] = []
     for start, end in sorted(found):
-        if merged and start < merged[-1][1]:
+        if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
             merged.append((start, end))

@@ -1,5 +1,6 @@
 """Texts as the search compares them: folded, cut into words, read aloud. Pure; whoever cuts Chinese is handed in."""
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -91,7 +92,7 @@ def readings(text: str, cut: Cut, read: Read) -> tuple[list[str], list[str]]:
         if not is_han(run):
             continue
         parts = [word for word in cut(run) if is_han(word)]
-        pairs = [first + second for first, second in zip(parts, parts[1:], strict=False)]
+        pairs = [first + second for first, second in itertools.pairwise(parts)]
         whole = [run] if len(run) <= RUN_READ_MAX else []
         for word in distinct([*parts, *pairs, *whole]):
             syllables = read(word)
@@ -151,4 +152,3 @@ def code_of(text: str) -> str:
 def splits(word: str) -> list[tuple[str, str]]:
     """The ways to take a word for two that were written together."""
     return [(word[:at], word[at:]) for at in range(2, len(word) - 1)]
-

@@ -2,8 +2,6 @@
 
 from functools import lru_cache
 
-from actors.domain.search_text import plain_reading
-
 
 def cut(run: str) -> list[str]:
     """A run of Chinese as words, as a reader would cut it."""
@@ -28,8 +26,8 @@ def cut_finely(run: str) -> list[str]:
 def _read(word: str) -> tuple[str, ...]:
     import pypinyin
 
-    # Words are read as words (重庆 is chongqing); what it does not know by the commonest reading.
-    return tuple(pypinyin.lazy_pinyin(word, errors=lambda rest: [one or "" for one in plain_reading(rest)]))
+    # Words are read as words (重庆 is chongqing); a character that it does not know is not read at all.
+    return tuple(pypinyin.lazy_pinyin(word, errors="ignore"))
 
 
 def read(word: str) -> list[str]:

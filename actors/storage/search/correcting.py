@@ -11,6 +11,7 @@ from actors.domain.search_text import is_han, splits
 from actors.storage.search.reading import View, sounds
 
 NEAR_MAX: Final = 20
+AT_ONCE: Final = 1000
 HAN_MIN: Final = 3
 """Characters of a Chinese word of which one may be another, however it sounds."""
 
@@ -21,7 +22,9 @@ def correction(view: View, word: str) -> str:
 
 
 def _of_latin(view: View, word: str) -> str:
-    together = [f"{left} {right}" for left, right in splits(word) if view.known(left, "title", "kinds") and view.known(right, "title", "kinds")]
+    together = [
+        f"{left} {right}" for left, right in splits(word) if view.known(left, "title", "kinds") and view.known(right, "title", "kinds")
+    ]
     if together:
         return together[0]
     allowed = typos_allowed(word)
@@ -29,18 +32,27 @@ def _of_latin(view: View, word: str) -> str:
         return ""
     vocabulary = view.vocabulary
     choices = [known for known in vocabulary if abs(len(known) - len(word)) <= allowed and not is_han(known)]
-    near = process.extract(word, choices, scorer=OSA.distance, score_cutoff=allowed, limit=NEAR_MAX)
-    spelled = [(distance - 0.5 * (known[:1] == word[:1]) - 0.1 * math.log1p(vocabulary[known]), known) for known, distance, _ in near]
+    near = _near(word, choices, allowed)
+    spelled = [(distance - 0.5 * (known[:1] == word[:1]) - 0.1 * math.log1p(vocabulary[known]), known) for known, distance in near]
     if spelled:
         return min(spelled)[1]
     return _of_pinyin(view, word, allowed)
 
 
+def _near(word: str, choices: list[str], allowed: int) -> list[tuple[str, int]]:
+    """Those that are near, in pieces: a comparison with all of them at once would hold up the other threads."""
+    found: list[tuple[str, int]] = []
+    for at in range(0, len(choices), AT_ONCE):
+        near = process.extract(word, choices[at : at + AT_ONCE], scorer=OSA.distance, score_cutoff=allowed, limit=NEAR_MAX)
+        found += [(known, int(distance)) for known, distance, _ in near]
+    return found
+
+
 def _of_pinyin(view: View, word: str, allowed: int) -> str:
     """Letters that nearly spell how a Chinese word is read: that word."""
     read = {"".join(sounds(known).split()): known for known in view.vocabulary if is_han(known) and len(known) > 1}
-    near = process.extract(word, list(read), scorer=OSA.distance, score_cutoff=min(allowed, 1), limit=NEAR_MAX)
-    found = [(distance, -view.vocabulary[read[spelling]], read[spelling]) for spelling, distance, _ in near]
+    near = _near(word, list(read), min(allowed, 1))
+    found = [(distance, -view.vocabulary[read[spelling]], read[spelling]) for spelling, distance in near]
     return min(found)[2] if found else ""
 
 

@@ -146,12 +146,9 @@ def _facets(found: str | None, names: Names) -> list[str]:
 
 def text_of(value: str | bool | float) -> str:
     """A value of an attribute as filters write it."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float() | int():
-            return f"{value:g}"
-    return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def with_keys(names: Names) -> Names:

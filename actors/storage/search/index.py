@@ -155,4 +155,4 @@ def _wrong(file: Path) -> str:
 def stored(searcher: tantivy.Searcher, fields: tantivy.Schema, name: str) -> bytes | None:
     """The body of the one document of this id."""
     hits: Any = searcher.search(tantivy.Query.term_query(fields, "id", name), 1, count=False).hits
-    return bytes(searcher.doc(hits[0][1]).get_first("body")) if hits else None
+    return bytes(searcher.doc(hits[0][1])["body"][0]) if hits else None

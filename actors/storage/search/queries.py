@@ -7,7 +7,7 @@ from tantivy import FieldType, Occur, Query
 
 from actors.domain.search_query import Unit, Way, Wish
 from actors.domain.search_text import code_of, is_han
-from actors.storage.search.chinese import cut_finely
+from actors.storage.search.cutting import Cutting
 from actors.storage.search.index import PRODUCT
 from actors.storage.search.reading import View
 
@@ -22,6 +22,7 @@ INITIALS: Final = 1.0
 BEGINNING: Final = 0.6
 CODE: Final = 100.0
 TOGETHER: Final = 3.0
+LAST: Final = 2.0
 IN_STOCK: Final = 1.5
 PINYIN_OF_KNOWN: Final = 0.3
 INITIALS_MAX: Final = 8
@@ -30,15 +31,20 @@ INITIALS_MAX: Final = 8
 class Queries:
     """Makes queries for one view of the index."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, cutting: Cutting) -> None:
         self._view = view
+        self._cutting = cutting
         self._fields = view.fields
 
     # --- the text -----------------------------------------------------------------------------------
 
     def text(self, asked: Sequence[Unit], raw: str, *, at_least: int | None = None) -> Query:
         """Products that have all units (or at least so many), or this very code."""
-        parts = [(Occur.Must if at_least is None else Occur.Should, self.unit(unit)) for unit in asked]
+        each = [self.unit(unit) for unit in asked]
+        if at_least is not None:
+            # The thing itself stands last in both languages: 无糖口香糖 is rather gum than anything else without sugar.
+            each[-1] = Query.boost_query(each[-1], LAST)
+        parts = [(Occur.Must if at_least is None else Occur.Should, one) for one in each]
         wanted = Query.boolean_query(parts, minimum_number_should_match=at_least)
         better = [(Occur.Must, wanted), (Occur.Should, Query.const_score_query(self._term("in_stock", 1), IN_STOCK))]
         latin = [word for unit in asked for word in unit.typed if not is_han(word)]
@@ -84,8 +90,8 @@ class Queries:
             ways.append(self._term("chars", word))
             return Query.disjunction_max_query(ways)
         ways.append(Query.boost_query(Query.phrase_query(self._fields, "chars", list(word)), PHRASE))
-        pieces = [piece for piece in cut_finely(word) if piece != word]
-        if len("".join(pieces)) >= len(word) and len(pieces) > 1:
+        pieces = self._cutting.pieces(word)
+        if pieces:
             each = Query.boolean_query([(Occur.Must, self._written(piece)) for piece in pieces])
             ways.append(Query.boost_query(each, PIECES))
         return Query.disjunction_max_query(ways)

@@ -11,16 +11,13 @@ import tantivy
 
 from actors.domain.search_text import plain_reading
 from actors.storage.search.index import DAMAGED, META, NAMES, Cursor, current, schema, stored
+from actors.storage.search.plain import NoIndex
 from actors.storage.search.rows import Named, Names
 
 log = structlog.get_logger("stampede.search")
 
 LOOK_S: Final = 0.2
 """An index is asked at most so often whether it has changed."""
-
-
-class NoIndex(Exception):
-    """There is no index that can be read."""
 
 
 class View:

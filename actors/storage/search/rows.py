@@ -101,9 +101,7 @@ async def read_names(connection: Any) -> Names:
     for row in await connection.fetch(OLD_CATEGORIES):
         categories[row["category"]] = Named(en=row["category"], zh=row["title_zh"] or row["category"])
     for row in await connection.fetch(NAMES_CATEGORY):
-        categories[row["category_id"]] = Named(
-            en=row["title"], zh=row["title_zh"], parent=row["parent_id"], hidden=not row["shown"]
-        )
+        categories[row["category_id"]] = Named(en=row["title"], zh=row["title_zh"], parent=row["parent_id"], hidden=not row["shown"])
         for attribute in msgspec.json.decode(row["attributes"]):
             if attribute.get("facet"):
                 attributes[attribute["attribute_id"]] = _attribute(attribute)

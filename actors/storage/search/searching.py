@@ -1,22 +1,23 @@
 """A search of the index: what matches, in order, with facets; and what is shown when nothing matches. Blocks: call it on a thread."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-import structlog
 import tantivy
-from tantivy import Occur, Order, Query
+from tantivy import Order, Query
 
 from actors.domain.search_query import Synonyms, Unit, Wish, highlights, replaced, units
-from actors.domain.search_text import code_of, is_han, stem
-from actors.storage.search.chinese import cut
+from actors.domain.search_text import stem
 from actors.storage.search.correcting import correction
+from actors.storage.search.cutting import Cutting
 from actors.storage.search.documents import OWN_SHOWN, Kept, typed
+from actors.storage.search.plain import NoIndex
 from actors.storage.search.queries import Queries
-from actors.storage.search.reading import Beginnings, NoIndex, Reader, View, counted
+from actors.storage.search.reading import Beginnings, Reader, View, counted
 from actors.storage.search.rows import Named, Names
 from schemas.http.catalogue import Titles
 from schemas.http.search import (
@@ -31,7 +32,7 @@ from schemas.http.search import (
     Suggestions,
 )
 
-log = structlog.get_logger("stampede.search")
+T = TypeVar("T")
 
 FACET_VALUES_MAX: Final = 30
 ATTRIBUTE_VALUES_MAX: Final = 300
@@ -39,6 +40,8 @@ PRICES_TO: Final = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 2
 """Upper bounds of the ranges that prices are counted in, in minor units; ranges without products are not shown."""
 SUGGESTIONS_MAX: Final = 10
 SUGGESTED_NAMES_MAX: Final = 3
+LOOKED_AT_MAX: Final = 50
+"""Names with this beginning that are compared; a single letter has more."""
 
 _TITLES: Final = {
     "category": Titles(en="Category", zh="分类"),
@@ -79,7 +82,7 @@ class Search:
         """What one may mean who has typed this."""
         return self._guarded(lambda view: self._suggest(view, text))
 
-    def _guarded(self, work: "Any") -> Any:
+    def _guarded(self, work: Callable[[View], T]) -> T:
         view = self._reader.view()
         try:
             return work(view)
@@ -96,11 +99,12 @@ class Search:
     # --- matching -----------------------------------------------------------------------------------
 
     def _search(self, view: View, wish: Wish) -> SearchPage:
-        queries = Queries(view)
-        matched = self._match(view, queries, wish.text)
+        cutting = Cutting(view, self._known_synonyms().han)
+        queries = Queries(view, cutting)
+        matched = self._match(view, queries, cutting, wish.text)
         filters = queries.filters(wish)
         query = queries.narrowed(matched.query, filters)
-        order = _SORTS.get(wish.sort if matched.fallback != "popular" else "sales")
+        order = _SORTS.get("sales" if matched.fallback == "popular" else wish.sort)
         options: dict[str, Any] = {} if order is None else {"order_by_field": order[0], "order": order[1]}
         found = view.searcher.search(query, wish.limit + 1, count=False, offset=wish.offset, **options)
         facets, total, prices = _facets(view, queries, matched.query, filters, wish)
@@ -111,14 +115,14 @@ class Search:
             next_cursor=str(wish.offset + wish.limit) if len(found.hits) > wish.limit else None,
         )  # fmt: skip
 
-    def _match(self, view: View, queries: Queries, text: str) -> Matched:
-        asked = self._units(view, text)
+    def _match(self, view: View, queries: Queries, cutting: Cutting, text: str) -> Matched:
+        asked = units(text, cutting.cut, self._known_synonyms(), lambda shown: _joined(view, shown))
         if not asked:
             return Matched(query=queries.all_products(), units=())
         query = queries.text(asked, text)
         if _any(view, query):
             return Matched(query=query, units=asked)
-        corrected = self._corrected(view, queries, asked)
+        corrected = self._corrected(view, queries, cutting, asked)
         if corrected is not None:
             return corrected
         fewer = _fewer(view, queries, asked, text)
@@ -126,21 +130,18 @@ class Search:
             return Matched(query=fewer, units=asked, fallback="fewer_words")
         return Matched(query=queries.all_products(), units=(), fallback="popular")
 
-    def _units(self, view: View, text: str) -> tuple[Unit, ...]:
-        return units(text, cut, self._known_synonyms(), lambda shown: _joined(view, shown))
-
     def _known_synonyms(self) -> Synonyms:
         if self._synonyms is None:
-            self._synonyms = Synonyms(synonym_groups(), cut)
+            self._synonyms = Synonyms(synonym_groups())
         return self._synonyms
 
-    def _corrected(self, view: View, queries: Queries, asked: Sequence[Unit]) -> Matched | None:
+    def _corrected(self, view: View, queries: Queries, cutting: Cutting, asked: Sequence[Unit]) -> Matched | None:
         """With the words corrected that no product has; without those that cannot be, when others are left."""
         unknown = [unit for unit in asked if not _any(view, queries.unit(unit))]
         corrections = {unit.shown: word for unit in unknown if (word := correction(view, unit.typed[0]))}
         if not corrections:
             return None
-        text, again = replaced(asked, corrections, cut, self._known_synonyms())
+        text, again = replaced(asked, corrections, cutting.cut, self._known_synonyms())
         query = queries.text(again, text)
         if _any(view, query):
             return Matched(query=query, units=again, corrected=text, fallback="typo")
@@ -157,17 +158,27 @@ class Search:
             self._names = (view.names, Beginnings(view.names.categories), Beginnings(view.names.brands))
         _, categories, brands = self._names
         found: list[Suggestion] = []
-        for kind, beginnings, names in (("category", categories, view.names.categories), ("brand", brands, view.names.brands)):
-            for name in beginnings.find(start, SUGGESTED_NAMES_MAX):
-                count = view.searcher.doc_freq(kind, name)
-                if count:
-                    found.append(Suggestion(kind=kind, titles=_titles(names[name], name), value=name, count=count))  # type: ignore[arg-type]
+        found += _named(view, "category", categories.find(start, LOOKED_AT_MAX), view.names.categories, start)
+        found += _named(view, "brand", brands.find(start, LOOKED_AT_MAX), view.names.brands, start)
         query = Query.term_query(view.fields, "prefix", start)
         shown = view.searcher.aggregate(query, {"shown": {"terms": {"field": "shown", "size": SUGGESTIONS_MAX}}})
         for text_of, count in counted(shown, "shown").items():
             en, _, zh = text_of.partition(OWN_SHOWN)
-            found.append(Suggestion(kind="query", titles=Titles(en=en, zh=zh), value=zh or en, count=count))
+            found.append(Suggestion(kind="query", titles=Titles(en=en, zh=zh), value="", count=count))
         return Suggestions(suggestions=tuple(found[:SUGGESTIONS_MAX]), degraded=False)
+
+
+def _named(view: View, kind: Literal["category", "brand"], ids: list[str], names: dict[str, Named], start: str) -> list[Suggestion]:
+    """Those of which the whole name begins so first, then those with most products."""
+    counts = {name: view.searcher.doc_freq(kind, name) for name in ids}
+    listed = sorted((name for name in ids if counts[name]), key=lambda name: (not _begins(names[name], start), -counts[name], name))
+    return [
+        Suggestion(kind=kind, titles=_titles(names[name], name), value=name, count=counts[name]) for name in listed[:SUGGESTED_NAMES_MAX]
+    ]
+
+
+def _begins(named: Named, start: str) -> bool:
+    return any(typed(text).startswith(start) for text in (named.en, named.zh, *named.aliases))
 
 
 def synonym_groups() -> list[list[str]]:
@@ -203,7 +214,7 @@ def _fewer(view: View, queries: Queries, asked: Sequence[Unit], text: str) -> Qu
 
 
 def _hit(view: View, address: tantivy.DocAddress, looked: Sequence[str]) -> Hit:
-    kept = _KEPT.decode(bytes(view.searcher.doc(address).get_first("body")))  # type: ignore[arg-type]
+    kept = _KEPT.decode(bytes(view.searcher.doc(address)["body"][0]))
     titles = kept.line.titles
     marked = Highlights(en=highlights(titles.en, looked), zh=highlights(titles.zh, looked))
     return Hit(product=kept.line, in_stock=kept.in_stock, highlights=marked)
@@ -224,7 +235,7 @@ def _facets(
     """(facets, how many products there are, prices). What a filter would show: beside the others, without its own choice."""
     terms = {name: {"terms": {"field": name, "size": FACET_VALUES_MAX}} for name in ("category", "brand", "tag")}
     attributes = {"attr": {"terms": {"field": "attr", "size": ATTRIBUTE_VALUES_MAX}}}
-    ranges = [{"to": PRICES_TO[0]}, *({"from": low, "to": high} for low, high in zip(PRICES_TO, PRICES_TO[1:], strict=False))]
+    ranges = [{"to": PRICES_TO[0]}, *({"from": low, "to": high} for low, high in itertools.pairwise(PRICES_TO))]
     prices = {"price": {"range": {"field": "price_min", "ranges": [*ranges, {"from": PRICES_TO[-1]}]}}}
     counts = {"products": {"value_count": {"field": "in_stock"}}}
     every = {**terms, **attributes, **prices}
@@ -276,7 +287,9 @@ def _ranges(buckets: Any) -> tuple[PriceRange, ...]:
     listed = buckets.values() if isinstance(buckets, dict) else buckets
     return tuple(
         PriceRange(
-            price_from=int(bucket.get("from") or 0), price_to=None if bucket.get("to") is None else int(bucket["to"]), count=bucket["doc_count"]
+            price_from=int(bucket.get("from") or 0),
+            price_to=None if bucket.get("to") is None else int(bucket["to"]),
+            count=bucket["doc_count"],
         )
         for bucket in listed
         if bucket["doc_count"]

@@ -72,9 +72,7 @@ class IndexWriting:
         """Before the first product: what is seen from now on is followed later. Answers how many products there are."""
         position = await connection.fetchrow(POSITION)
         database = await connection.fetchval(IDENTITY)
-        self.cursor = self._settled = Cursor(
-            database=database, goods=position["goods"], facts=position["facts"], xid=position["xid"]
-        )
+        self.cursor = self._settled = Cursor(database=database, goods=position["goods"], facts=position["facts"], xid=position["xid"])
         await self._read_names(connection)
         count: int = await connection.fetchval(COUNT)
         return count
