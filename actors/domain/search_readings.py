@@ -438,3 +438,8 @@ _READ: Final = {
 }
 
 READING: Final[dict[str, str]] = {character: reading for reading, characters in _READ.items() for character in characters}
+
+
+def sounds(word: str) -> str:
+    """How a Chinese word sounds, a syllable a character: for words that were written wrong by ear."""
+    return " ".join(READING.get(character, "") for character in word)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
-from actors.domain.search_readings import READING
 from actors.domain.search_traditional import SIMPLIFIED
 
 Cut = Callable[[str], list[str]]
@@ -100,11 +99,6 @@ def readings(text: str, cut: Cut, read: Read) -> tuple[list[str], list[str]]:
             if len(syllables) > 1:
                 initials.append("".join(syllable[:1] for syllable in syllables))
     return distinct(full), distinct(initials)
-
-
-def plain_reading(word: str) -> list[str]:
-    """A Chinese word by the commonest reading of each of its characters."""
-    return [READING.get(character, "") for character in word]
 
 
 def prefixes(texts: Iterable[str], longest: int) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -57,9 +58,13 @@ async def keep_indexing(config: str, settings: Settings, *, first_s: float = FIR
         await asyncio.sleep(pause if code else 0)
 
 
-async def _once(config: str, log_file: "os.PathLike[str]") -> int:
-    with open(log_file, "ab") as output:
-        process = subprocess.Popen([sys.executable, "-m", MODULE, config], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+def _start(config: str, log_file: Path) -> "subprocess.Popen[bytes]":
+    with log_file.open("ab") as output:
+        return subprocess.Popen([sys.executable, "-m", MODULE, config], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+async def _once(config: str, log_file: Path) -> int:
+    process = _start(config, log_file)
     try:
         # On a thread: Ray runs this loop beside the main thread, where signals of children do not come.
         return await asyncio.to_thread(process.wait)

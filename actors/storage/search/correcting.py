@@ -7,8 +7,9 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from actors.domain.search_query import typos_allowed
+from actors.domain.search_readings import sounds
 from actors.domain.search_text import is_han, splits
-from actors.storage.search.reading import View, sounds
+from actors.storage.search.reading import View
 
 NEAR_MAX: Final = 20
 AT_ONCE: Final = 1000

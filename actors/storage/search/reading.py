@@ -9,7 +9,6 @@ import msgspec
 import structlog
 import tantivy
 
-from actors.domain.search_text import plain_reading
 from actors.storage.search.index import DAMAGED, META, NAMES, Cursor, current, schema, stored
 from actors.storage.search.plain import NoIndex
 from actors.storage.search.rows import Named, Names
@@ -40,7 +39,7 @@ class View:
 
     @property
     def vocabulary(self) -> dict[str, int]:
-        """Every word of titles and kinds, and how many products have it. Read when the first typo comes, and kept until the index changes."""
+        """Every word of titles and kinds, and how many products have it. Read when the first typo comes, kept until the index changes."""
         if self._vocabulary is None:
             found: dict[str, int] = {}
             for field in ("kinds", "title"):
@@ -126,11 +125,6 @@ class Beginnings:
             found[self._keys[at][1]] = None
             at += 1
         return list(found)
-
-
-def sounds(word: str) -> str:
-    """How a Chinese word sounds, for words that are written wrong by ear."""
-    return " ".join(plain_reading(word))
 
 
 def counted(found: dict[str, Any], name: str) -> dict[str, int]:

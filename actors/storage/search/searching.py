@@ -12,7 +12,6 @@ from tantivy import Order, Query
 
 from actors.domain.search_query import Synonyms, Unit, Wish, highlights, replaced, units
 from actors.domain.search_text import stem
-from actors.storage.search.correcting import correction
 from actors.storage.search.cutting import Cutting
 from actors.storage.search.documents import OWN_SHOWN, Kept, typed
 from actors.storage.search.plain import NoIndex
@@ -137,6 +136,9 @@ class Search:
 
     def _corrected(self, view: View, queries: Queries, cutting: Cutting, asked: Sequence[Unit]) -> Matched | None:
         """With the words corrected that no product has; without those that cannot be, when others are left."""
+        # Loaded with the first word that nothing has.
+        from actors.storage.search.correcting import correction
+
         unknown = [unit for unit in asked if not _any(view, queries.unit(unit))]
         corrections = {unit.shown: word for unit in unknown if (word := correction(view, unit.typed[0]))}
         if not corrections:
