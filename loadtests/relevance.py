@@ -69,7 +69,7 @@ def labels() -> list[Label]:
 
 def gain(grades: Sequence[int]) -> float:
     """Discounted cumulative gain of the first ten."""
-    return sum((2**grade - 1) / math.log2(place + 2) for place, grade in enumerate(grades[:DEPTH]))
+    return float(sum((2**grade - 1) / math.log2(place + 2) for place, grade in enumerate(grades[:DEPTH])))
 
 
 def score(label: Label, found: Sequence[str], products: Mapping[str, Mapping[str, Any]]) -> Score:
@@ -172,7 +172,7 @@ def synthetic(count: int = 1200, seed: int = 4) -> Synthetic:
         ("cat_all", None, "All goods", "全部商品", "all-goods", msgspec.json.encode(ATTRIBUTES).decode(), 0)
     ]
     categories += [(f"cat_{slug[group]}", "cat_all", group.title(), zh, slug[group], "[]", 0) for group, zh in GROUPS.items()]
-    brands = [(f"brd_{en.lower()}", en, zh, "brand-" + en.lower(), [], 0) for en, zh in BRANDS.items()]
+    brands: list[tuple[Any, ...]] = [(f"brd_{en.lower()}", en, zh, "brand-" + en.lower(), [], 0) for en, zh in BRANDS.items()]
     products: list[tuple[Any, ...]] = []
     skus: list[tuple[Any, ...]] = []
     levels: list[tuple[Any, ...]] = []

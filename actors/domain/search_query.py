@@ -17,7 +17,10 @@ OFFSET_MAX: Final = 10_000
 VALUES_MAX: Final = 20
 """Values of one filter."""
 ATTRIBUTES_MAX: Final = 10
-SYNONYM_WEIGHT: Final = 0.7
+SYNONYM_WEIGHT: Final = 0.8
+_EMPTY_WORDS: Final = "a an the of for and with to in on or from by", "的 了 和 与 给 用 吃 我 要 想 买 有 是 在 个 款 吗 呢 吃的"
+EMPTY_WORDS: Final = frozenset(word for words in _EMPTY_WORDS for word in words.split())
+"""Words that say nothing about a product, beside others that do."""
 SYNONYM_WORDS_MAX: Final = 4
 
 Sort = Literal["relevance", "price", "-price", "newest", "sales"]
@@ -89,6 +92,7 @@ def distinct_ways(ways: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def units(text: str, cut: Cut, synonyms: Synonyms, join: Callable[[Sequence[str]], str] = lambda _: "") -> tuple[Unit, ...]:
     """The text as units. ``join``: what neighbouring Latin words are together ('tooth paste'), '' where they are nothing."""
     typed = _typed(text, cut)[: UNITS_MAX * 2]
+    typed = [word for word in typed if word[0] not in EMPTY_WORDS] or typed
     found: list[Unit] = []
     at = 0
     while at < len(typed):

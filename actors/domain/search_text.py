@@ -70,6 +70,11 @@ def words(text: str, cut: Cut) -> list[str]:
     return found
 
 
+def whole(text: str) -> str:
+    """A text as one word, by the stems of its words: what is exactly this."""
+    return "".join(run if is_han(run) else stem(run) for run in runs(folded(text)))
+
+
 def distinct(texts: Iterable[str]) -> list[str]:
     """Each once, in the order of their first appearance."""
     return list(dict.fromkeys(texts))

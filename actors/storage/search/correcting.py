@@ -1,6 +1,7 @@
 """What was probably meant by words that no product has: one that is spelled, or sounds, nearly the same."""
 
 import math
+from itertools import groupby
 from typing import Final
 
 from rapidfuzz import process
@@ -34,10 +35,19 @@ def _of_latin(view: View, word: str) -> str:
     vocabulary = view.vocabulary
     choices = [known for known in vocabulary if abs(len(known) - len(word)) <= allowed and not is_han(known)]
     near = _near(word, choices, allowed)
-    spelled = [(distance - 0.5 * (known[:1] == word[:1]) - 0.1 * math.log1p(vocabulary[known]), known) for known, distance in near]
+    spelled = [(distance - _likelier(word, known) - 0.1 * math.log1p(vocabulary[known]), known) for known, distance in near]
     if spelled:
         return min(spelled)[1]
     return _of_pinyin(view, word, allowed)
+
+
+def _likelier(word: str, known: str) -> float:
+    """First letters are seldom wrong; letters are often doubled that are not, and the other way round."""
+    return 0.5 * (word[:1] == known[:1]) + 0.5 * (_single(word) == _single(known))
+
+
+def _single(word: str) -> str:
+    return "".join(letter for letter, _ in groupby(word))
 
 
 def _near(word: str, choices: list[str], allowed: int) -> list[tuple[str, int]]:

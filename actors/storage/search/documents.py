@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import tantivy
 
-from actors.domain.search_text import characters, codes, distinct, folded, keys, prefixes, readings, runs, words
+from actors.domain.search_text import characters, codes, distinct, folded, keys, prefixes, readings, runs, whole, words
 from actors.storage.search.chinese import cut, cut_finely, read
 from actors.storage.search.index import META, PRODUCT
 from actors.storage.search.rows import Named, Names
@@ -77,6 +77,7 @@ def _add_words(document: tantivy.Document, row: Any, names: Names, path: list[st
     _add(document, "title", _cut(titles))
     _add(document, "kinds", _cut([row["type"], *nearest]))
     _add(document, "words", _cut(others))
+    _add(document, "exact", distinct(whole(text) for text in (row["type"], *nearest) if text and whole(text)))
     _add(document, "chars", [one for text in (*titles, *nearest, *brands) if text for one in (*characters(text), "\x1e")])
     full, initials = readings(" ".join(text for text in (*titles, *nearest, *brands) if text), cut, read)
     _add(document, "pinyin", full)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import tantivy
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the fields and of how texts are cut. An index of another version is built anew."""
 
 CURRENT: Final = "current"
@@ -38,7 +38,7 @@ def schema() -> tantivy.Schema:
     builder.add_bytes_field("body", stored=True)
     for name in ("title", "kinds", "words", "chars"):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="position")
-    for name in ("pinyin", "initials", "prefix", "code"):
+    for name in ("pinyin", "initials", "prefix", "code", "exact"):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
     for name in ("category", "brand", "tag", "attr", "shown"):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")

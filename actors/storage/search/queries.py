@@ -23,6 +23,9 @@ BEGINNING: Final = 0.6
 CODE: Final = 100.0
 TOGETHER: Final = 3.0
 LAST: Final = 2.0
+EXACT: Final = 25.0
+TIE: Final = 0.4
+"""What has a thing by several of its names is rather this thing."""
 IN_STOCK: Final = 1.5
 PINYIN_OF_KNOWN: Final = 0.3
 INITIALS_MAX: Final = 8
@@ -47,6 +50,7 @@ class Queries:
         parts = [(Occur.Must if at_least is None else Occur.Should, one) for one in each]
         wanted = Query.boolean_query(parts, minimum_number_should_match=at_least)
         better = [(Occur.Must, wanted), (Occur.Should, Query.const_score_query(self._term("in_stock", 1), IN_STOCK))]
+        better += [(Occur.Should, Query.const_score_query(self._term("exact", kind), EXACT)) for kind in self._kinds(asked)]
         latin = [word for unit in asked for word in unit.typed if not is_han(word)]
         if len(latin) > 1:
             better.append((Occur.Should, Query.boost_query(Query.phrase_query(self._fields, "title", list(latin), slop=1), TOGETHER)))
@@ -57,13 +61,24 @@ class Queries:
             return Query.disjunction_max_query([found, exact])
         return found
 
+    def _kinds(self, asked: Sequence[Unit]) -> list[str]:
+        """What kind of thing may be meant: the end of the query says so ('huawei phone' is a phone, a phone case is none)."""
+        last = ["".join(way.words) for way in asked[-1].ways]
+        longer = ["".join(word for unit in asked[-size:] for word in unit.typed) for size in (2, 3) if len(asked) >= size]
+        return [kind for kind in [*last, *longer] if self._view.known(kind, "exact")]
+
     def unit(self, unit: Unit) -> Query:
         """Products that have a unit in one way or another."""
-        ways = [self._way(way, first=at == 0) for at, way in enumerate(unit.ways)]
-        return ways[0] if len(ways) == 1 else Query.disjunction_max_query(ways, tie_breaker=0.2)
+        shown = unit.shown.split()
+        ways = [self._way(way, shown if len(shown) == len(way.words) and at == 0 else way.words) for at, way in enumerate(unit.ways)]
+        return ways[0] if len(ways) == 1 else Query.disjunction_max_query(ways, tie_breaker=TIE)
 
-    def _way(self, way: Way, *, first: bool) -> Query:
-        parts = [self._han(word) if is_han(word) else self._latin(word, typed=first) for word in way.words]
+    def _way(self, way: Way, shown: Sequence[str]) -> Query:
+        typed = way.weight == 1
+        parts = [
+            self._han(word) if is_han(word) else self._latin(word, spelled if typed else "")
+            for word, spelled in zip(way.words, shown, strict=True)
+        ]
         found = parts[0] if len(parts) == 1 else Query.boolean_query([(Occur.Must, part) for part in parts])
         return found if way.weight == 1 else Query.boost_query(found, way.weight)
 
@@ -71,15 +86,16 @@ class Queries:
         weights = (("title", TITLE), ("kinds", KIND), ("words", WORD))
         return Query.boolean_query([(Occur.Should, Query.boost_query(self._term(field, word), weight)) for field, weight in weights])
 
-    def _latin(self, word: str, *, typed: bool) -> Query:
+    def _latin(self, word: str, spelled: str) -> Query:
+        """``spelled``: as it was typed, which may be Chinese in Latin letters; '' for a word that we put there ourselves."""
         ways = [self._written(word)]
-        if typed and word.isascii() and word.isalpha():
+        if spelled.isascii() and spelled.isalpha():
             known = self._view.known(word, "title", "kinds")
-            if self._view.known(word, "pinyin") and (not known or len(word) > 3):
+            if self._view.known(spelled, "pinyin") and (not known or len(spelled) > 3):
                 weight = PINYIN_OF_KNOWN if known else PINYIN
-                ways.append(Query.boost_query(self._term("pinyin", word), weight))
-            if not known and 2 <= len(word) <= INITIALS_MAX:
-                ways.append(Query.boost_query(self._term("initials", word), INITIALS))
+                ways.append(Query.boost_query(self._term("pinyin", spelled), weight))
+            if not known and 2 <= len(spelled) <= INITIALS_MAX:
+                ways.append(Query.boost_query(self._term("initials", spelled), INITIALS))
             if not known and len(word) > 2:
                 ways += [Query.boost_query(self._term("title", longer), BEGINNING) for longer in self._view.beginning(word, 20)]
         return ways[0] if len(ways) == 1 else Query.disjunction_max_query(ways)
