@@ -21,6 +21,8 @@ RUN_READ_MAX: Final = 8
 """Characters of a run of Chinese that are read as one: 冷冻披萨 is lengdongpisa."""
 
 _RUN: Final = re.compile(r"[㐀-䶿一-鿿]+|[^\W_㐀-䶿一-鿿]+(?:\.\d+)?")
+_MEASURE: Final = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(oz|lbs?|ml|kg|cm|mm|ct|pk|gal|qt|pt)(?!\w)")
+"""A number and its unit, which are as often written together as not."""
 _APOSTROPHES: Final = re.compile("(?<=\\w)['’ʼ](?=\\w)")
 _MARK: Final = "Mn"
 
@@ -36,7 +38,7 @@ def folded(text: str) -> str:
 
 def runs(text: str) -> list[str]:
     """What a folded text is made of: runs of Chinese, and words and numbers of every other script."""
-    return [run[:WORD_MAX] if not is_han(run) else run for run in _RUN.findall(text)]
+    return [run if is_han(run) else run[:WORD_MAX] for run in _RUN.findall(_MEASURE.sub(r"\1 \2", text))]
 
 
 def is_han(run: str) -> bool:

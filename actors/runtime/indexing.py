@@ -16,7 +16,6 @@ import structlog
 
 from actors.runtime.config import read_config
 from actors.runtime.logs import configure_logs
-from actors.storage.search.indexer import Busy, Indexer, held
 from schemas.settings import Settings
 
 log = structlog.get_logger("stampede.search")
@@ -30,15 +29,22 @@ AGAIN_S: Final = 1.0
 AGAIN_S_MAX: Final = 30.0
 
 
-async def run_indexing(settings: Settings, alive: Callable[[], bool]) -> None:
-    """Follow until nothing has changed for long. Busy where another process does."""
+async def run_indexing(settings: Settings, alive: Callable[[], bool]) -> bool:
+    """Follow until nothing has changed for long. False where another process does."""
+    # Loaded here: the host that keeps the indexer needs none of it.
+    from actors.storage.search.indexer import Busy, Indexer, held
+
     assert settings.database_url is not None, "the indexer is given its database"
-    with held(settings.search_path):
-        indexer = Indexer(settings.database_url, settings.search_path)
-        try:
-            await indexer.run(alive, every_s=settings.search_follow_ms / 1000)
-        finally:
-            await indexer.close()
+    try:
+        with held(settings.search_path):
+            indexer = Indexer(settings.database_url, settings.search_path)
+            try:
+                await indexer.run(alive, every_s=settings.search_follow_ms / 1000)
+            finally:
+                await indexer.close()
+    except Busy:
+        return False
+    return True
 
 
 async def keep_indexing(config: str, settings: Settings, *, first_s: float = FIRST_S) -> None:
@@ -78,11 +84,7 @@ def main(config: str) -> int:
     settings = read_config(config)
     configure_logs(settings)
     parent = os.getppid()
-    try:
-        asyncio.run(run_indexing(settings, lambda: os.getppid() == parent))
-    except Busy:
-        return 2
-    return 0
+    return 0 if asyncio.run(run_indexing(settings, lambda: os.getppid() == parent)) else 2
 
 
 if __name__ == "__main__":

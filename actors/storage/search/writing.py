@@ -74,6 +74,7 @@ class IndexWriting:
         database = await connection.fetchval(IDENTITY)
         self.cursor = self._settled = Cursor(database=database, goods=position["goods"], facts=position["facts"], xid=position["xid"])
         await self._read_names(connection)
+        self._written_names = False
         count: int = await connection.fetchval(COUNT)
         return count
 
