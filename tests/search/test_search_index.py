@@ -208,7 +208,7 @@ async def test_one_process_indexes_in_a_directory_and_what_it_does_is_written_do
     other = tmp_path / "other"
     done = await build(shop.url, other, told.append)
     assert (done.products, done.state) == (1, "stopped")
-    assert [status.state for status in told][0] == "building"
+    assert told[0].state == "building"
     assert not is_held(other)
     write_whole(other / CURRENT, b"../../etc")
     assert current(other) is None
@@ -257,7 +257,7 @@ async def test_a_killed_indexer_leaves_an_index_and_the_next_one_goes_on(small_s
     search = Search(settings.search_path)
     for moment in (0.0, 0.3):
         process = start(settings, log)
-        await until(lambda: (found := read_status(settings.search_path)) is not None and found.pid == process.pid)
+        await until(lambda pid=process.pid: (found := read_status(settings.search_path)) is not None and found.pid == pid)
         await asyncio.sleep(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()
