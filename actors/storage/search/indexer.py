@@ -15,6 +15,8 @@ import structlog
 from actors.ports.journal import StorageUnknown
 from actors.storage.connect import Link
 from actors.storage.search.index import (
+    CURRENT,
+    DAMAGED,
     LOCK,
     STATUS,
     WANTED,
@@ -36,6 +38,8 @@ COMMIT_S: Final = 0.5
 QUIET_S: Final = 120.0
 """After so long without a change the process ends, and is begun anew without the dictionaries in its memory."""
 RETRY_S: Final = 1.0
+OLD_S: Final = 86_400.0
+"""An index is built anew once a day: how often a product was sold is written when it changes, and only then."""
 STATUS_S: Final = 5.0
 
 
@@ -135,7 +139,9 @@ class Indexer:
 
     def _is_wanted(self) -> bool:
         assert self._used is not None
-        return (self._directory / WANTED).exists() or (self._used.path / "damaged").exists()
+        if (self._directory / WANTED).exists() or (self._used.path / DAMAGED).exists():
+            return True
+        return time.time() - (self._directory / CURRENT).stat().st_mtime > OLD_S
 
     async def _follow(self, connection: Any) -> bool:
         """What changed since the last look, into the index in use. True when more is waiting."""
