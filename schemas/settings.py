@@ -183,6 +183,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Between two questions to each for what its webhooks may have lost."""
     wms_keep_days: Annotated[int, msgspec.Meta(ge=8)] = 90
     """Messages that ended, and counts, are deleted after so many days; what was said of orders stays."""
+    # search
+    search_dir: str = "search"
+    """Where this node's index of products lies: a directory, within ``data_dir`` unless it is absolute; never one of several machines."""
+    search_follow_ms: Annotated[int, msgspec.Meta(ge=0)] = 300
+    """Between two looks of the indexer at what has changed; 0: there is no indexer, and titles are compared in the database."""
 
     # commerce
     hold_ms: int = 15 * 60_000
@@ -227,6 +232,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def media_path(self) -> Path:
         """``media`` as an absolute path."""
         return self.data_path / Path(self.media).expanduser()
+    def search_path(self) -> Path:
+        """``search_dir`` as an absolute path."""
+        return self.data_path / Path(self.search_dir).expanduser()
 
     @property
     def outbox_on(self) -> bool:

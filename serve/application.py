@@ -87,6 +87,9 @@ log = structlog.get_logger("stampede.http")
 
 SALES: Final = "/v1/flash-sales/"
 PRODUCTS: Final = "/v1/products/"
+SEARCH: Final = "/v1/search"
+SUGGEST: Final = "/v1/suggest"
+WHOLE_PATHS: Final = ("/v1/products", category_tree.PATH, SEARCH, SUGGEST, "/healthz")
 EMPTY: Final = "/bench/empty"
 
 HANDLERS: Final = (
@@ -143,6 +146,7 @@ class Application:
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.sold_out)
         self.category_tree = CategoryTreePage(self.desk.categories, Pages(services.clock))
+        self.searching = self.desk.searching
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
@@ -190,6 +194,7 @@ class Application:
         self.drain()
         self.desk.sold_out.close()
         self.desk.passwords.close()
+        self.searching.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -389,6 +394,12 @@ class Application:
         if path == category_tree.PATH:
             request.route = "categories"
             return self.category_tree.reply(request)
+        if path == SEARCH:
+            request.route = "search"
+            return self.searching.search(request)
+        if path == SUGGEST:
+            request.route = "suggest"
+            return self.searching.suggest(request)
         if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)
@@ -400,11 +411,7 @@ class Application:
 
     def _check_method(self, method: str, path: str) -> None:
         """Refusal for a hot path with another method: the framework does not know it."""
-        hot = (
-            path.startswith((PRODUCTS, MEDIA))
-            or path in ("/v1/products", category_tree.PATH, "/healthz", events.PATH)
-            or self.documents.get(path) is not None
-        )
+        hot = path.startswith((PRODUCTS, MEDIA)) or path in (*WHOLE_PATHS, events.PATH) or self.documents.get(path) is not None
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")

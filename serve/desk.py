@@ -48,6 +48,7 @@ from serve.catalogue_facts import CatalogueFacts
 from serve.codes import Codes
 from serve.cookies import Cookies
 from serve.event_consent import EventChoices
+from serve.hot.searching import Searching
 from serve.login_guard import LoginGuard
 from serve.login_pages import LoginPages
 from serve.news import News
@@ -112,6 +113,7 @@ class Desk:
         self.categories = Categories(services.pool, self.roles)
         self.goods_desk = GoodsDesk(services.pool)
         self.decoder = Decoder()
+        self.searching = Searching(services)
         self.images = Images(services.pool, Media(self.settings.media_path), self.roles)
         # Which of these images there are: a document names no others.
         self.known_images: Callable[[list[str]], Awaitable[frozenset[str]]] = self.images.known

@@ -9,6 +9,7 @@ import ray
 from actors.runtime.assembly import HostProcess, host_number
 from actors.runtime.collect import tune_garbage_collection
 from actors.runtime.config import read_config, short_directory
+from actors.runtime.indexing import keep_indexing
 from actors.runtime.landing import keep_landing
 from actors.runtime.logs import configure_logs
 from actors.runtime.priority import take_short_turns
@@ -34,8 +35,9 @@ class _ShardHost:
         self._settings = settings
         # Begun here and not when told to: a host that Ray starts again is back that much earlier.
         self._ready: asyncio.Task[None] | None = asyncio.ensure_future(self._start())
-        # Of each node the first host: events wait in a directory of their node.
-        self._landing = asyncio.ensure_future(keep_landing(config_path, settings)) if host_number(name) == 0 else None
+        # Of each node the first host: events and the index lie in directories of their node.
+        keepers = (keep_landing, keep_indexing) if host_number(name) == 0 else ()
+        self._of_node = [asyncio.ensure_future(keep(config_path, settings)) for keep in keepers]
         self._stopped = False
 
     async def _start(self) -> None:
@@ -84,8 +86,8 @@ class _ShardHost:
     async def stop(self) -> None:
         """Hand over every shard and leave the board."""
         self._stopped = True
-        if self._landing is not None:
-            self._landing.cancel()
+        for keeper in self._of_node:
+            keeper.cancel()
         if self._is_ready():
             self._socket.close()
             await self._process.stop()

@@ -18,6 +18,8 @@ app.add_typer(journal, name="journal")
 events: Final = typer.Typer(help=say("events"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(events, name="events")
 
+search: Final = typer.Typer(help=say("search"), no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(search, name="search")
 member: Final = typer.Typer(help=say("member"), no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(member, name="member")
 staff: Final = typer.Typer(help=say("staff"), no_args_is_help=True, rich_markup_mode=None)
@@ -263,6 +265,30 @@ def _keep_journal(work: Literal["archive", "prune", "upkeep"], keep_days: int | 
         typer.echo(journals.run_words(report))
     if report.problems:
         raise typer.Exit(1)
+
+
+@search.command("status", help=say("search_status"))
+def search_status(as_json: AsJson = False) -> None:
+    from serve.cli import search as searches
+    from serve.cli.door import environment
+
+    view = searches.status(environment())
+    if as_json:
+        _print(view)
+    else:
+        typer.echo(searches.status_words(view))
+
+
+@search.command("rebuild", help=say("search_rebuild"))
+def search_rebuild(as_json: AsJson = False) -> None:
+    from serve.cli import search as searches
+    from serve.cli.door import environment
+
+    found = searches.rebuild(environment(), _tell)
+    if as_json:
+        _print(found)
+    else:
+        typer.echo(searches.rebuilt_words(found))
 
 
 @member.command("show", help=say("member_show"))

@@ -8,6 +8,7 @@ from schemas.http.events import EventBatch, EventsTaken
 from schemas.http.goods import CategoryTree
 from schemas.http.hooks import Health
 from schemas.http.sales import FlashOrder, OrderPlaced, SalePage
+from schemas.http.search import SearchPage, Suggestions
 
 
 class Said(NamedTuple):
@@ -47,6 +48,8 @@ SAID: Final[dict[str, Said]] = {
     "appleNotification": Said("Called by Apple when somebody takes their leave back", "Apple 服务器通知", "machines", "public"),
     "sendCode": Said("Have a one-time code sent", "获取验证码", "accounts", "public", keyed=True),
     "listProducts": Said("Browse the catalogue", "浏览商品目录", "catalogue", "public"),
+    "searchProducts": Said("Search for products", "搜索商品", "catalogue", "public"),
+    "suggest": Said("See what one may mean who has typed so much", "搜索建议", "catalogue", "public"),
     "readProduct": Said("Look at a product", "查看商品", "catalogue", "public"),
     "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales", "public"),
     "readFactors": Said("See one's second factors", "查看二次验证方式", "second factors", "customer"),
@@ -231,6 +234,9 @@ SAID: Final[dict[str, Said]] = {
     "staffRetryLetters": Said("Have all dead messages of a line tried again, by a form", "重试全部死信(表单)", "staff pages", "wms.act"),
     "staffComparisonsPage": Said("Comparisons of counts, as a page", "库存对账列表页", "staff pages", "wms.read"),
     "staffComparisonPage": Said("The differences of a comparison, as a page", "库存差异报告页", "staff pages", "wms.read"),
+    "staffStockPage": Said("Warehouses, as a page", "仓库页", "staff pages", "stock.read"),
+    "staffArticleStockPage": Said("Where an article is, and its movements, as a page", "商品库存与流水页", "staff pages", "stock.read"),
+    "staffSearchPage": Said("The search, to be tried out, as a page", "搜索试用页", "staff pages", "goods.read"),
     "addImage": Said("Keep a picture", "上传图片", "staff", "image.add"),
     "addMerchantImage": Said("Keep a picture of one's own firm", "上传本商家的图片", "merchant", "image.add"),
     "readImage": Said("Look at a picture, in one of its sizes", "查看图片(指定宽度)", "catalogue", "public"),
@@ -296,10 +302,28 @@ LIST_QUERY: Final = (
     _query("category", "products of one category alone", type="string", maxLength=100),
 )
 
+_SEVERAL: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string", "maxLength": 200}, "maxItems": 20}
+SEARCH_QUERY: Final = (
+    _query("q", "what is searched for; nothing is everything", type="string", maxLength=100),
+    _query("category", "products of these categories, or of those below them", **_SEVERAL),
+    _query("brand", "products of these brands", **_SEVERAL),
+    _query("tag", "products with one of these tags", **_SEVERAL),
+    _query("attr.{attribute_id}", "products with one of these values of an attribute; up to ten attributes", **_SEVERAL),
+    _query("price_min", "minor units", type="integer", minimum=0, maximum=10**13),
+    _query("price_max", "minor units", type="integer", minimum=0, maximum=10**13),
+    _query("in_stock", "only what is (true) or is not (false) in stock", type="boolean"),
+    _query("sort", "the order", type="string", enum=["relevance", "price", "-price", "newest", "sales"], default="relevance"),
+    _query("cursor", "`next_cursor` of the page before", type="string", maxLength=200),
+    _query("limit", "products of one page", type="integer", minimum=1, maximum=100, default=20),
+)
+SUGGEST_QUERY: Final = ({**_query("q", "what has been typed so far", type="string", minLength=1, maxLength=50), "required": True},)
+
 DURABLE: Final = (_query("durable", "1: answer when the events are on the disk", type="integer", enum=[0, 1], default=0),)
 
 HOT: Final = (
     Hot("get", "/v1/products", "listProducts", 200, ProductPage, query=LIST_QUERY),
+    Hot("get", "/v1/search", "searchProducts", 200, SearchPage, query=SEARCH_QUERY),
+    Hot("get", "/v1/suggest", "suggest", 200, Suggestions, query=SUGGEST_QUERY),
     Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
     Hot("get", "/v1/categories", "listCategories", 200, CategoryTree),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),

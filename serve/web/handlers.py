@@ -6,7 +6,7 @@ from litestar import Response, get
 
 from actors.domain.staff import role_names
 from serve.framework import ShopRequest
-from serve.web import entrance, imports, lifecycle, products, wms
+from serve.web import entrance, imports, lifecycle, products, searching, stock, wms
 from serve.web.pages import HOME, NAVIGATION, Entry, language_of_page, page, said
 
 NAVIGATION.extend(
@@ -15,7 +15,9 @@ NAVIGATION.extend(
         Entry("/staff/imports", "imports", "goods.import"),
         Entry("/staff/lifecycle", "lifecycle", "goods.watch"),
         Entry("/staff/proposals", "proposals", "goods.watch"),
+        Entry("/staff/stock", "stock", "stock.read"),
         Entry("/staff/wms", "wms", "wms.read"),
+        Entry("/staff/search", "search", "goods.read"),
     ]
 )
 
@@ -28,4 +30,13 @@ async def home_page(request: ShopRequest) -> Response[str]:
     return page(request, "home.html", roles=roles)
 
 
-HANDLERS: Final[list[Any]] = [home_page, *entrance.HANDLERS, *products.HANDLERS, *imports.HANDLERS, *lifecycle.HANDLERS, *wms.HANDLERS]
+HANDLERS: Final[list[Any]] = [
+    home_page,
+    *entrance.HANDLERS,
+    *products.HANDLERS,
+    *imports.HANDLERS,
+    *lifecycle.HANDLERS,
+    *wms.HANDLERS,
+    *stock.HANDLERS,
+    *searching.HANDLERS,
+]
