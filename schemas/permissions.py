@@ -87,7 +87,9 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "goods.import": _row("merchant operator administrator", "Import goods from a file.", "从文件批量导入商品。"),
     "goods.export": _row("merchant operator administrator", "Export goods into a file.", "将商品导出为文件。"),
     # staff
-    "desk.open": _row("merchant warehouse support marketing finance operator administrator", "Open the pages of the staff.", "打开员工工作台。"),
+    "desk.open": _row(
+        "merchant warehouse support marketing finance operator administrator", "Open the pages of the staff.", "打开员工工作台。"
+    ),
     "role.read": _row("administrator", "See who has which role.", "查看人员角色。"),
     "role.grant": _row("administrator", "Give and take away roles.", "授予与收回角色。"),
     "action.read": _row("administrator", "See what staff did.", "查看员工操作记录。"),

@@ -149,10 +149,6 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "hold_released": _row(409, "This reservation was released.", "预留已释放。"),
     "quantity_invalid": _row(422, "The quantity must be a whole number from 1 to {limit}.", "数量必须是 1 到 {limit} 的整数。"),
     # tags and the life cycle
-    "category_unknown": _row(404, "There is no such category.", "分类不存在。"),
-    "product_flawed": _row(422, "The product cannot be as it is; see the flaws.", "商品信息有误,详见错误列表。"),
-    "product_changed": _row(409, "The product was changed meanwhile. Read it again.", "商品已被修改,请重新读取。"),
-    "product_not_found": _row(404, "There is no such product.", "商品不存在。"),
     "tag_unknown": _row(404, "There is no such tag.", "标签不存在。"),
     "tags_full": _row(409, "There are as many tags as there may be. Remove one first.", "标签数量已达上限,请先删除一个。"),
     "tag_rule_invalid": _row(422, "This is no rule ({reason}): {detail}", "规则无效({reason}):{detail}"),

@@ -232,6 +232,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def media_path(self) -> Path:
         """``media`` as an absolute path."""
         return self.data_path / Path(self.media).expanduser()
+
+    @property
     def search_path(self) -> Path:
         """``search_dir`` as an absolute path."""
         return self.data_path / Path(self.search_dir).expanduser()

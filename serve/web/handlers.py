@@ -30,13 +30,5 @@ async def home_page(request: ShopRequest) -> Response[str]:
     return page(request, "home.html", roles=roles)
 
 
-HANDLERS: Final[list[Any]] = [
-    home_page,
-    *entrance.HANDLERS,
-    *products.HANDLERS,
-    *imports.HANDLERS,
-    *lifecycle.HANDLERS,
-    *wms.HANDLERS,
-    *stock.HANDLERS,
-    *searching.HANDLERS,
-]
+PAGES: Final = (entrance, products, imports, lifecycle, stock, wms, searching)
+HANDLERS: Final[list[Any]] = [home_page, *(handler for part in PAGES for handler in part.HANDLERS)]
