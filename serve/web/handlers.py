@@ -26,7 +26,7 @@ NAVIGATION.extend(
 async def home_page(request: ShopRequest) -> Response[str]:
     """Which pages there are for whoever asks."""
     language = language_of_page(request.head)
-    roles = [said(language, "role", name) for name in role_names(request.actor().roles)]
+    roles = [said(language, "role", name) for name in role_names(request.actor().roles) if name != "customer"]
     return page(request, "home.html", roles=roles)
 
 

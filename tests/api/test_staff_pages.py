@@ -1,9 +1,6 @@
 """Pages of the staff: who sees which, in which language, how one gets in and stays in, and what a form may say."""
 
 import re
-import secrets
-from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 import pyotp
@@ -18,56 +15,10 @@ from serve.web.entrance import LogInForm
 from serve.web.forms import FORMS, read_form
 from serve.web.pages import NAVIGATION, place_of
 from serve.web.words import WORDS
-from tests.api.staff_pages import PASSWORD, document, employee, write
+from tests.api.staff_pages import KEY, PAGE, PASSWORD, Browser, document, employee, inside, write
 from tests.api.staff_people import account, member, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-PAGE = {"Accept": "text/html,application/xhtml+xml"}
-KEY = "k" * 24
-
-
-class Browser:
-    """Cookies, pages and forms, as a browser sends them."""
-
-    def __init__(self, shop: Any, language: str = "en") -> None:
-        self.shop, self.language = shop, language
-        self.cookies: dict[str, tuple[str, str]] = {}
-
-    async def ask(self, method: str, path: str, form: dict[str, str] | None = None, **more: str) -> Any:
-        sent = {name: value for name, (value, under) in self.cookies.items() if path.startswith(under)}
-        headers = {**PAGE, "Accept-Language": self.language, "Cookie": "; ".join(f"{name}={value}" for name, value in sent.items()), **more}
-        body = None
-        if form is not None:
-            body = urlencode(form).encode()
-            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
-            headers.setdefault("Origin", self.shop.base)
-        answer = await self.shop.ask(method, path, body, headers=headers, key=None)
-        for text in answer.headers.getall("set-cookie", []):
-            name, value = text.partition(";")[0].split("=", 1)
-            self.cookies[name] = (value, re.search(r"Path=([^;]*)", text)[1])
-            if "Max-Age=0" in text:
-                del self.cookies[name]
-        return answer
-
-    async def get(self, path: str, **more: str) -> Any:
-        """A page, wherever it sends one on to."""
-        answer = await self.ask("GET", path, **more)
-        for _ in range(4):
-            if answer.status != 303:
-                break
-            answer = await self.ask("GET", answer.headers["location"])
-        return answer
-
-    async def log_in(self, email: str, **more: str) -> Any:
-        return await self.ask("POST", "/staff/login", {"name": email, "password": PASSWORD, "key": secrets.token_hex(12), **more})
-
-
-async def inside(shop: Any, *roles: str, language: str = "en") -> Browser:
-    found = Browser(shop, language)
-    answer = await found.log_in(await employee(shop, *roles))
-    assert (answer.status, answer.headers["location"]) == (303, "/staff")
-    return found
 
 
 async def test_every_text_stands_in_both_languages_and_takes_the_same_values() -> None:
