@@ -12,7 +12,7 @@ from serve.requests import Refusal
 from serve.web import handlers
 from serve.web.differences import differences
 from serve.web.entrance import LogInForm
-from serve.web.forms import FORMS, read_form
+from serve.web.forms import FILE_FORMS, FORMS, read_form
 from serve.web.pages import NAVIGATION, place_of
 from serve.web.words import WORDS
 from tests.api.staff_pages import KEY, PAGE, PASSWORD, Browser, document, employee, inside, write
@@ -35,7 +35,7 @@ async def test_every_text_stands_in_both_languages_and_takes_the_same_values() -
 async def test_a_form_of_every_operation_that_takes_one_is_in_the_document(shop) -> None:
     document = (await shop.ask("GET", "/openapi.json")).json
     posts = {handler.operation_id for handler in handlers.HANDLERS if "POST" in handler.http_methods}
-    assert posts == set(FORMS)
+    assert posts == {*FORMS, *FILE_FORMS}
     for methods in document["paths"].values():
         for one in methods.values():
             if one["operationId"] in FORMS:

@@ -37,7 +37,7 @@ async def looked_at(page: Page, language: str) -> dict[str, Any]:
     assert found["lang"] == language, page.url
     assert found["wide"] <= 0, page.url
     assert (found["unlabelled"], found["nameless"], found["pictures"]) == (0, 0, 0), page.url
-    assert found["styled"] == "22.5px", page.url
+    assert found["styled"] == "24px", page.url
     return found
 
 

@@ -111,21 +111,17 @@ async def test_a_merchant_imports_for_the_own_firm_and_sees_no_other_s(shop) -> 
         await browser.ask("POST", f"{path}/cancel", {})
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"nonsense",
-        f"--{BOUNDARY}--\r\n".encode(),
-        file_form(b"x")[:-10],
-        file_form(b"x", ""),
-        file_form(b"x").replace(b'"file"', b'"other"'),
-    ],
-)
-async def test_what_is_no_form_with_a_file_leaves_nothing(shop, body: bytes) -> None:
+NO_FORMS = (
+    b"", b"nonsense", f"--{BOUNDARY}--\r\n".encode(), file_form(b"x")[:-10], file_form(b"x", ""),
+    file_form(b"x").replace(b'"file"', b'"other"'),
+)  # fmt: skip
+
+
+async def test_what_is_no_form_with_a_file_leaves_nothing(shop) -> None:
     browser = await inside(shop, "operator")
     before = await shop.pool.fetchval("SELECT count(*) FROM import_job WHERE state <> 'cancelled'")
-    assert (await send(browser, body)).status in (400, 422)
+    for body in NO_FORMS:
+        assert (await send(browser, body)).status in (400, 422), body
     assert (await send(browser, file_form(b"x"), Origin="https://evil.example")).status == 403
     assert (await send(browser, file_form(b"x"), **{"Content-Type": "text/csv"})).status == 422
     assert await shop.pool.fetchval("SELECT count(*) FROM import_job WHERE state <> 'cancelled'") == before
@@ -189,9 +185,9 @@ async def test_dead_messages_are_shown_tried_again_and_let_be(shop) -> None:
         assert "&lt;script&gt;" in shown
         assert "<script>" not in shown
         reader = await inside(shop, "warehouse")
-        assert "/retry" not in (await reader.get(f"/staff/wms/letters/{names[0]}")).body.decode() or (
-            await reader.ask("POST", f"/staff/wms/letters/{names[0]}/retry", {"reason": "x"})
-        ).status in (303, 403)
+        assert "/retry" not in (await reader.get(f"/staff/wms/letters/{names[0]}")).body.decode()
+        assert (await reader.ask("POST", f"/staff/wms/letters/{names[0]}/retry", {"reason": "x"})).status == 403
+        assert "/retry" in (await browser.get(f"/staff/wms/letters/{names[0]}")).body.decode()
         dropped = await browser.ask("POST", f"/staff/wms/letters/{names[1]}/drop", {"reason": "known"})
         assert (dropped.status, dropped.headers["location"]) == (303, f"/staff/wms/letters/{names[1]}")
         assert (await browser.ask("POST", f"/staff/wms/letters/{names[1]}/drop", {"reason": "known"})).status == 409
@@ -212,7 +208,8 @@ async def test_differences_of_counts_are_shown(shop) -> None:
     async with opened(shop) as line:
         run_id = f"rec_{secrets.token_hex(10)}"
         now_ms = shop.clock.now_ms()
-        add = "INSERT INTO wms_reconciliation (run_id, connection_id, state, made_by, made_at_ms, due_ms) VALUES ($1, $2, 'preview', 'u', $3, $3)"
+        add = """
+        INSERT INTO wms_reconciliation (run_id, connection_id, state, made_by, made_at_ms, due_ms) VALUES ($1, $2, 'preview', 'u', $3, $3)"""
         await shop.pool.execute(add, run_id, line.connection_id, now_ms)
         for sku, ours, theirs, cause in (("A-1", 5, 3, "mismatch"), ("B-1", 4, 4, "matched")):
             await shop.pool.execute(
