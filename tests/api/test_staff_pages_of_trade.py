@@ -209,7 +209,8 @@ async def test_differences_of_counts_are_shown(shop) -> None:
         run_id = f"rec_{secrets.token_hex(10)}"
         now_ms = shop.clock.now_ms()
         add = """
-        INSERT INTO wms_reconciliation (run_id, connection_id, state, made_by, made_at_ms, due_ms) VALUES ($1, $2, 'preview', 'u', $3, $3)"""
+        INSERT INTO wms_reconciliation (run_id, connection_id, state, made_by, made_at_ms, due_ms)
+        VALUES ($1, $2, 'preview', 'u', $3, $3)"""
         await shop.pool.execute(add, run_id, line.connection_id, now_ms)
         for sku, ours, theirs, cause in (("A-1", 5, 3, "mismatch"), ("B-1", 4, 4, "matched")):
             await shop.pool.execute(
