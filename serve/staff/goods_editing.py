@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.domain.product import flaws, images_of
+from actors.domain.product import ON_SALE, flaws, images_of
 from actors.domain.staff import Actor, role_used
 from actors.storage.goods import By, Edit, NotWritten, Stored, Written
 from actors.storage.staff import Deed, NotDone, actor_of
@@ -115,7 +115,7 @@ async def move(request: ShopRequest, side: Side, product_id: str, asked: MovedPr
     """Let a product go to another state; everything else stays."""
     before = await _expected(request, side, product_id, asked.expected_revision)
     doc = msgspec.structs.replace(before.doc, state=asked.state, shelf_at_ms=asked.shelf_at_ms, off_at_ms=asked.off_at_ms)
-    if asked.state != "retired":  # what goes may be as it is
+    if asked.state in ON_SALE:  # what goes may be as it is: taking something off must always be possible
         await check(request, doc)
     edit = Edit(product_id=product_id, doc=doc, expected_revision=asked.expected_revision)
     return await _write(request, side, edit, product_id, asked.reason, published=True)

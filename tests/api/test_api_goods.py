@@ -154,6 +154,19 @@ async def test_who_may_only_edit_does_not_move_products(shop) -> None:
     assert (await shop.ask("PUT", path, body, token=bearer)).status == 200
 
 
+async def test_what_has_flaws_by_now_can_always_be_taken_off_and_not_put_back(shop) -> None:
+    _, bearer = await member(shop, "operator")
+    place = await category(shop, bearer)
+    new = await made(shop, bearer, category_id=place, state="on_shelf")
+    asks = {"attribute_id": "origin", "titles": {"en": "Origin"}, "kind": "text", "required": True}
+    changed = {"category": {"titles": {"en": "Asks more"}, "attributes": [asks]}}
+    assert (await shop.ask("PUT", f"/v1/staff/categories/{place}", changed, token=bearer)).status == 200
+    path = f"/v1/staff/products/{new['product_id']}/state"
+    assert (await shop.ask("POST", path, {"state": "off_shelf", "expected_revision": 1}, token=bearer)).status == 200
+    back = await shop.ask("POST", path, {"state": "on_shelf", "expected_revision": 2}, token=bearer)
+    assert [flaw["code"] for flaw in back.json["params"]["flaws"]] == ["attribute_required"]
+
+
 async def test_a_firm_has_its_own_products_and_finds_no_others(shop) -> None:
     one, other = await firm(shop), await firm(shop)
     _, bearer = await member(shop, "merchant", merchant_id=one)

@@ -214,6 +214,10 @@ async def test_what_stands_against_an_edit_is_said_of_each_and_nothing_is_writte
         ]),
         (2, "product_flawed", [("skus[0].code", "sku_code_taken"), ("skus[1].code", "sku_code_taken"), ("code", "product_code_taken")]),
     ]  # fmt: skip
+    gone = cup("E", category_id="cat_gone", brand_id="brd_gone")
+    assert await refused(connection, goods, Edit(doc=gone)) == [
+        (0, "product_flawed", [("category_id", "category_unknown"), ("brand_id", "brand_unknown")])
+    ]
     with pytest.raises(ValueError, match="twice"):
         await write(connection, goods, Edit(product_id="prd_1", doc=cup()), Edit(product_id="prd_1", doc=cup()))
     # A revert alone brings a retired product back, and only off the shelf.
