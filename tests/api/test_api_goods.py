@@ -97,14 +97,16 @@ async def test_two_who_edit_at_once_do_not_overwrite_each_other(shop) -> None:
 
 async def test_making_again_under_the_same_key_makes_one(shop) -> None:
     _, bearer = await member(shop, "marketing")
-    body = {"document": cup(fresh()), "reason": ""}
+    body = {"document": cup(fresh(), texts={"en": {"title": "Cup", "detail": "<p>a<script>b</script>"}}), "reason": ""}
     key = secrets.token_hex(8)
     first = await shop.ask("POST", "/v1/staff/products", body, token=bearer, key=key)
     second = await shop.ask("POST", "/v1/staff/products", body, token=bearer, key=key)
     assert (first.status, second.status) == (201, 201)
     assert first.json["product_id"] == second.json["product_id"]
-    other = await shop.ask("POST", "/v1/staff/products", {"document": cup(fresh())}, token=bearer, key=key)
-    assert (other.status, other.code) == (422, "idempotency_key_reused")
+    named = {"document": body["document"] | {"texts": {"en": {"title": "Mug"}}}}
+    for changed in ({"document": cup(fresh())}, named):
+        other = await shop.ask("POST", "/v1/staff/products", changed, token=bearer, key=key)
+        assert (other.status, other.code) == (422, "idempotency_key_reused")
 
 
 async def test_a_document_is_judged_whole_and_in_the_reader_s_language(shop) -> None:
