@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 import structlog
 
-from actors.storage.connect import CONNECT_TIMEOUT_S, known
+from actors.ports.journal import StorageUnknown
+from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
 from actors.storage.watch.proposing import Settings, propose, read_settings
 from actors.storage.watch.refreshing import Surroundings, find_due, keep_facts, read_facts, surroundings, take_due
 from actors.storage.watch.selling import count_news, recount, recount_asked
@@ -45,17 +46,18 @@ async def run_round(url: str, *, seconds_max: float = 300.0, rest: float = 0.0, 
     now_ms: UTC, for tests; 0 is the database's time. StorageUnknown when the database was lost on the way.
     """
 
-    async def within() -> Round:
-        settings = {"application_name": "stampede watch", "lock_timeout": "30s"}
+    settings = {"application_name": "stampede watch", "lock_timeout": "30s"}
+    try:
         connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=settings)
         try:
             if not await connection.fetchval(ALONE):
                 return Round(alone=False)
             return await _round(connection, seconds_max, rest, now_ms)
         finally:
-            await connection.close()
-
-    return await known(within())
+            # Nothing of an ended round is left to be waited for: a transaction that is open is undone by the server.
+            connection.terminate()
+    except LOST as error:
+        raise StorageUnknown(f"{type(error).__name__}: {error}") from error
 
 
 async def _round(connection: Any, seconds_max: float, rest: float, now_ms: int) -> Round:
