@@ -24,6 +24,10 @@ log = structlog.get_logger("stampede.goods")
 BATCH: Final = 500
 """Products of one transaction: it holds the goods' lock only for its last statement."""
 
+LEARN_EVERY: Final = 10
+"""Batches after which the planner learns of what was written: a plan for an empty table is kept by the session, and is a slow one."""
+
+LEARN: Final = "ANALYZE product_fact, product_fact_due, product_tag, proposal, sku_day, product_pair"
 ALONE: Final = "SELECT pg_try_advisory_lock(7281)"
 NOW_MS: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 ENDED: Final = "UPDATE watch_state SET ended_at_ms = $1, reason = $2"
@@ -66,7 +70,7 @@ async def _round(connection: Any, seconds_max: float, rest: float, now_ms: int) 
     counted = await _count(connection, until, rest)
     await find_due(connection, at_ms)
     around, settings, judges = await surroundings(connection, at_ms), await read_settings(connection), await read_judges(connection)
-    products = tags = proposals = 0
+    products = tags = proposals = batches = 0
     while time.monotonic() < until:
         begun = time.monotonic()
         found, given, proposed = await _batch(connection, around, settings, judges)
@@ -74,6 +78,9 @@ async def _round(connection: Any, seconds_max: float, rest: float, now_ms: int) 
             await connection.execute(ENDED, at_ms, "")
             return Round(counted=counted, products=products, tags=tags, proposals=proposals)
         products, tags, proposals = products + found, tags + given, proposals + proposed
+        if batches % LEARN_EVERY == 1:
+            await connection.execute(LEARN)
+        batches += 1
         await asyncio.sleep(rest * (time.monotonic() - begun))
     await connection.execute(ENDED, at_ms, "time")
     return Round(counted=counted, products=products, tags=tags, proposals=proposals, whole=False)
