@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 import structlog
 
-from actors.storage.connect import CONNECT_TIMEOUT_S, known
+from actors.ports.journal import StorageUnknown
+from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
 from actors.storage.watch.proposing import Settings, propose, read_settings
 from actors.storage.watch.refreshing import Surroundings, find_due, keep_facts, read_facts, surroundings, take_due
 from actors.storage.watch.selling import count_news, recount, recount_asked
@@ -23,6 +24,10 @@ log = structlog.get_logger("stampede.goods")
 BATCH: Final = 500
 """Products of one transaction: it holds the goods' lock only for its last statement."""
 
+LEARN_EVERY: Final = 10
+"""Batches after which the planner learns of what was written: a plan for an empty table is kept by the session, and is a slow one."""
+
+LEARN: Final = "ANALYZE product_fact, product_fact_due, product_tag, proposal, sku_day, product_pair"
 ALONE: Final = "SELECT pg_try_advisory_lock(7281)"
 NOW_MS: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 ENDED: Final = "UPDATE watch_state SET ended_at_ms = $1, reason = $2"
@@ -45,17 +50,18 @@ async def run_round(url: str, *, seconds_max: float = 300.0, rest: float = 0.0, 
     now_ms: UTC, for tests; 0 is the database's time. StorageUnknown when the database was lost on the way.
     """
 
-    async def within() -> Round:
-        settings = {"application_name": "stampede watch", "lock_timeout": "30s"}
+    settings = {"application_name": "stampede watch", "lock_timeout": "30s"}
+    try:
         connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=settings)
         try:
             if not await connection.fetchval(ALONE):
                 return Round(alone=False)
             return await _round(connection, seconds_max, rest, now_ms)
         finally:
-            await connection.close()
-
-    return await known(within())
+            # Nothing of an ended round is left to be waited for: a transaction that is open is undone by the server.
+            connection.terminate()
+    except LOST as error:
+        raise StorageUnknown(f"{type(error).__name__}: {error}") from error
 
 
 async def _round(connection: Any, seconds_max: float, rest: float, now_ms: int) -> Round:
@@ -64,7 +70,7 @@ async def _round(connection: Any, seconds_max: float, rest: float, now_ms: int) 
     counted = await _count(connection, until, rest)
     await find_due(connection, at_ms)
     around, settings, judges = await surroundings(connection, at_ms), await read_settings(connection), await read_judges(connection)
-    products = tags = proposals = 0
+    products = tags = proposals = batches = 0
     while time.monotonic() < until:
         begun = time.monotonic()
         found, given, proposed = await _batch(connection, around, settings, judges)
@@ -72,6 +78,9 @@ async def _round(connection: Any, seconds_max: float, rest: float, now_ms: int) 
             await connection.execute(ENDED, at_ms, "")
             return Round(counted=counted, products=products, tags=tags, proposals=proposals)
         products, tags, proposals = products + found, tags + given, proposals + proposed
+        if batches % LEARN_EVERY == 1:
+            await connection.execute(LEARN)
+        batches += 1
         await asyncio.sleep(rest * (time.monotonic() - begun))
     await connection.execute(ENDED, at_ms, "time")
     return Round(counted=counted, products=products, tags=tags, proposals=proposals, whole=False)

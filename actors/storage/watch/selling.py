@@ -12,6 +12,7 @@ NEWS_MAX: Final = 2000
 PAIRED_MAX: Final = 20
 """Orders of more products than this say little of what belongs together, and much of it."""
 
+# Products of one order meet in an array and not in a join: an estimate that is too low would make it a loop in a loop.
 _LINES: Final = """
 lines AS (
     SELECT sold.order_id, sold.sign, sold.day, line ->> 'sku_id' AS sku_id, sum((line ->> 'quantity')::bigint) AS units,
@@ -21,12 +22,11 @@ lines AS (
     SELECT sku_id, day, sum(sign * units)::bigint AS units, sum(sign * revenue)::bigint AS revenue, sum(sign)::bigint AS orders
     FROM lines GROUP BY 1, 2
 ), goods AS (
-    SELECT order_id, sign, product_id, count(*) OVER (PARTITION BY order_id) AS several
-    FROM (SELECT DISTINCT l.order_id, l.sign, s.product_id FROM lines l JOIN sku s USING (sku_id)) one
+    SELECT l.order_id, l.sign, array_agg(DISTINCT s.product_id) AS ids FROM lines l JOIN sku s USING (sku_id) GROUP BY 1, 2
 ), pairs AS (
-    SELECT a.product_id, b.product_id AS with_id, sum(a.sign)::bigint AS orders
-    FROM goods a JOIN goods b ON b.order_id = a.order_id AND b.product_id <> a.product_id
-    WHERE a.several <= {paired} GROUP BY 1, 2
+    SELECT a.id AS product_id, b.id AS with_id, sum(g.sign)::bigint AS orders
+    FROM goods g CROSS JOIN LATERAL unnest(g.ids) AS a (id) CROSS JOIN LATERAL unnest(g.ids) AS b (id)
+    WHERE cardinality(g.ids) <= {paired} AND a.id <> b.id GROUP BY 1, 2
 )"""
 COUNT_NEWS: Final = f"""
 WITH taken AS (
@@ -44,7 +44,7 @@ WITH taken AS (
     INSERT INTO product_pair AS p (product_id, with_id, orders) SELECT product_id, with_id, orders FROM pairs
     ON CONFLICT (product_id, with_id) DO UPDATE SET orders = p.orders + excluded.orders
 ), due AS (
-    INSERT INTO product_fact_due (product_id) SELECT DISTINCT product_id FROM goods ON CONFLICT DO NOTHING
+    INSERT INTO product_fact_due (product_id) SELECT DISTINCT unnest(ids) FROM goods ON CONFLICT DO NOTHING
 )
 SELECT count(*) FROM taken"""
 DROP_EMPTY_DAYS: Final = "DELETE FROM sku_day WHERE orders = 0 AND units = 0 AND revenue_minor = 0"
