@@ -3,6 +3,7 @@
 import msgspec
 
 from schemas.membership import MallItem, MemberPrices, MemberRules
+from schemas.warehouse import Warehouses
 
 
 class Offer(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="offer"):
@@ -67,4 +68,4 @@ class ShippingTerms(msgspec.Struct, frozen=True, kw_only=True, tag="shipping_ter
     version: int = 0
 
 
-Fact = Offer | SaleTerms | CouponTerms | MemberRules | MemberPrices | MallItem | ShippingTerms
+Fact = Offer | SaleTerms | CouponTerms | MemberRules | MemberPrices | MallItem | ShippingTerms | Warehouses

@@ -24,6 +24,31 @@ class PricedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defau
     discount: int = 0
 
 
+class Wish(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True):
+    """Warehouses for one line, the best first; ``together``: so many of them are to send it as one (``stock.Reserve``)."""
+
+    prefer: tuple[str, ...]
+    together: int = 1
+
+
+class Source(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True):
+    """``quantity`` units of a line (counted from 0) are in a warehouse. What one warehouse has for an order is a parcel."""
+
+    line: int
+    warehouse_id: str
+    quantity: int
+
+
+class Considered(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True):
+    """What was thought of a warehouse when the order was placed: a key of ``schemas.warehouse.VERDICTS``.
+
+    No distance: an order outlives its buyer's address, which must not be found again from how far it was from where.
+    """
+
+    warehouse_id: str
+    verdict: str
+
+
 class CouponClaim(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """A coupon of an order, what it took off, and the claim on its quota."""
 
@@ -83,6 +108,10 @@ class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order
     """The address, checked and then sealed at the edge with the buyer's own key, instead of ``ship_to``."""
     free_shipping: bool = False
     """The buyer's membership has a free parcel left, as the edge saw; taken where delivery has a price, if the membership agrees."""
+    wishes: tuple[Wish, ...] = ()
+    """By line, where the shop has warehouses and the order an address."""
+
+    considered: tuple[Considered, ...] = ()
 
 
 class ReadOrder(msgspec.Struct, frozen=True, kw_only=True, tag="order.read"):
@@ -156,6 +185,11 @@ class OrderPlaced(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="orde
     """What delivery would have cost, had the membership not given a free parcel (``shipping_use``)."""
     shipping_use: bytes = b""
 
+    sources: tuple[Source, ...] = ()
+    """Where the units really are; empty where all are in the unnamed warehouse."""
+
+    considered: tuple[Considered, ...] = ()
+
 
 class OrderStarted(msgspec.Struct, frozen=True, kw_only=True, tag="order.started", omit_defaults=True):
     """The order asks owners elsewhere for what it needs; ``draft`` is what it will be when all agree."""
@@ -163,13 +197,15 @@ class OrderStarted(msgspec.Struct, frozen=True, kw_only=True, tag="order.started
     command_id: bytes
     draft: OrderPlaced
     stock_keys: tuple[tuple[str, ...], ...]
+    wishes: tuple[Wish, ...] = ()
 
 
-class OrderStepTaken(msgspec.Struct, frozen=True, kw_only=True, tag="order.step_taken"):
+class OrderStepTaken(msgspec.Struct, frozen=True, kw_only=True, tag="order.step_taken", omit_defaults=True):
     """One owner agreed."""
 
     order_id: str
     step: str
+    sources: tuple[Source, ...] = ()
 
 
 class OrderStepMoved(msgspec.Struct, frozen=True, kw_only=True, tag="order.step_moved"):
@@ -180,10 +216,11 @@ class OrderStepMoved(msgspec.Struct, frozen=True, kw_only=True, tag="order.step_
     stock_key: str
 
 
-class OrderConfirmed(msgspec.Struct, frozen=True, kw_only=True, tag="order.confirmed"):
+class OrderConfirmed(msgspec.Struct, frozen=True, kw_only=True, tag="order.confirmed", omit_defaults=True):
     """All owners agreed: the started order is placed."""
 
     order_id: str
+    sources: tuple[Source, ...] = ()
 
 
 class OrderRefused(msgspec.Struct, frozen=True, kw_only=True, tag="order.refused"):
@@ -341,7 +378,7 @@ class OrdersForgotten(msgspec.Struct, frozen=True, kw_only=True, tag="order.forg
 # --- replies ----------------------------------------------------------------------------------
 
 
-class OrderView(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.view"):
+class OrderView(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.view", omit_defaults=True):
     """One order as its buyer sees it."""
 
     order_id: str
@@ -358,6 +395,9 @@ class OrderView(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.
     points_discount: int = 0
     shipping: int = 0
     shipping_saved: int = 0
+    sources: tuple[Source, ...] = ()
+    reservation_ids: tuple[bytes, ...] = ()
+    """By line; only where the order itself was asked for."""
 
 
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True, tag="order.payment_view"):

@@ -58,6 +58,8 @@ PERMISSIONS: Final[dict[str, Permission]] = {
         "Connect warehouses, repeat or drop messages, and apply differences of counts.",
         "接入仓库系统,重发或丢弃消息,并应用盘点差异。",
     ),
+    "stock.adjust": _row("warehouse operator administrator", "Receive, count, move and write off stock.", "收货、盘点、调拨与报损。"),
+    "warehouse.edit": _row("warehouse operator administrator", "Set up warehouses.", "设置仓库。"),
     "coupon.read": _row("marketing operator administrator", "See the coupons and how many are taken.", "查看优惠券及其领用情况。"),
     "ledger.read": _row("finance administrator", "See the entries of the ledger.", "查看账本分录。"),
     "payout.read": _row("finance administrator", "See where a firm's money goes, masked.", "查看商家收款账户(已遮蔽)。"),

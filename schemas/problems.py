@@ -128,6 +128,11 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "hold_unknown": _row(409, "This reservation does not exist or has ended.", "预留不存在或已结束。"),
     "hold_released": _row(409, "This reservation was released.", "预留已释放。"),
     "quantity_invalid": _row(422, "The quantity must be a whole number from 1 to {limit}.", "数量必须是 1 到 {limit} 的整数。"),
+    "move_unknown": _row(404, "No units are on their way under this id.", "没有该编号的在途调拨。"),
+    "warehouse_unknown": _row(404, "There is no such warehouse.", "仓库不存在。"),
+    "warehouse_code_taken": _row(409, "Another warehouse has this code.", "该仓库编码已被使用。"),
+    "warehouse_limit": _row(409, "There are as many warehouses as there may be.", "仓库数量已达上限。"),
+    "warehouse_in_use": _row(409, "This warehouse has or had stock. Make it inactive instead.", "该仓库有库存或调拨记录,请改为停用。"),
     # cart
     "cart_full": _row(409, "The cart holds at most {limit} different articles.", "购物车最多容纳 {limit} 种商品。"),
     "cart_empty": _row(422, "The cart is empty.", "购物车为空。"),

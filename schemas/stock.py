@@ -97,7 +97,8 @@ class SetSafety(msgspec.Struct, frozen=True, kw_only=True, tag="stock.set_safety
 class Reserve(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.reserve", omit_defaults=True):
     """Hold ``quantity`` units for an order until its deadline (UTC, ms). Same id: same answer.
 
-    prefer: warehouses in the order in which they are wished for. Units come from several only where none has all.
+    prefer: warehouses in the order in which they are wished for. Units come from several only where none has all,
+    or where the first ``together`` of them have all together: they are needed for other lines of the order anyway.
     """
 
     reservation_id: bytes
@@ -106,6 +107,7 @@ class Reserve(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="stock.re
     quantity: int
     deadline_ms: int
     prefer: tuple[str, ...] = ()
+    together: int = 1
 
 
 class Sell(msgspec.Struct, frozen=True, kw_only=True, tag="stock.sell"):

@@ -52,7 +52,7 @@ from serve.shop import (
     tickets,
 )
 from serve.staff import factors as staff_factors
-from serve.staff import lookups, merchant, payouts, people, roles, trail, wms, wms_counts
+from serve.staff import lookups, merchant, payouts, people, roles, stock, trail, warehouses, wms, wms_counts
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -84,6 +84,8 @@ HANDLERS: Final = (
     *lookups.HANDLERS,
     *merchant.HANDLERS,
     *payouts.HANDLERS,
+    *warehouses.HANDLERS,
+    *stock.HANDLERS,
     *wms_hook.HANDLERS,
     *wms.HANDLERS,
     *wms_counts.HANDLERS,

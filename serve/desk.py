@@ -24,6 +24,7 @@ from actors.storage.staff import Staff
 from actors.storage.staff_actions import StaffActions
 from actors.storage.user_keys import UserKeys
 from actors.storage.users import Users
+from actors.storage.warehouses import Warehouses
 from actors.storage.wms import Wms
 from actors.storage.wms_counts import Counts
 from actors.storage.wms_inbox import Inbox
@@ -95,6 +96,7 @@ class Desk:
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
+        self.warehouses = Warehouses(services.pool, self.roles)
         self.wms = Wms(services.pool, services.sealer, self.roles)
         self.wms_inbox = Inbox(services.pool)
         self.wms_outbox = Outbox(services.pool)

@@ -73,13 +73,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A decision that needs others to agree.
 
     Where every asked entity is on this host, the runtime asks them in the same turn: all agree and
-    ``direct(chosen keys)`` is committed with their events in one flush, or one refuses and
+    ``direct(chosen keys, their replies)`` is committed with their events in one flush, or one refuses and
     ``refuse(index, refusal)`` is the answer and nothing has changed anywhere. Otherwise ``staged()``
     is committed: it opens the saga that reaches the same end by sends.
     """
 
     asks: tuple[Ask, ...]
-    direct: Callable[[tuple[str, ...]], Accepted]
+    direct: Callable[[tuple[str, ...], tuple[Any, ...]], Accepted]
     refuse: Callable[[int, Refused], Refused]
     staged: Callable[[], Accepted]
 

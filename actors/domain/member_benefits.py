@@ -4,7 +4,7 @@ Fulfilment and after-sales ask :func:`fulfilment_priority` and :func:`support_qu
 under, or read the same from ``member_standing``.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from actors.domain.dates import DAY_MS, date_of, day_of, day_on, month_length, next_on, start_of
 from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan, Refused, Send
@@ -162,7 +162,7 @@ def spend(state: MemberState, command: SpendInMall, context: Context) -> Outcome
 def _mall_plan(held: PointsHeld, started: MallStarted, claim: Claim, context: Context) -> Plan:
     ask = Ask(kind="quota", keys=(started.item_id,), command=claim)
 
-    def direct(chosen: tuple[str, ...]) -> Accepted:
+    def direct(chosen: tuple[str, ...], replies: tuple[Any, ...]) -> Accepted:
         ended = _got(held.hold_id, _redeeming(started), held.points, context)
         return Accepted(events=(held, started, *ended.events), sends=ended.sends, reply=_reply(started, held.points))
 

@@ -224,6 +224,8 @@ def _add(state: OrderBook, event: OrderPlaced, status: str) -> Order:
         shipping_use=event.shipping_use,
         placed_at_ms=event.placed_at_ms,
         expires_at_ms=event.expires_at_ms,
+        sources=event.sources,
+        considered=event.considered,
     )
     state.open[event.order_id] = order
     if event.sale_id:
@@ -239,6 +241,7 @@ def _apply_started(state: OrderBook, event: OrderStarted) -> None:
     order = _add(state, event.draft, STARTING)
     order.command_id = event.command_id
     order.alternatives = [list(keys) for keys in event.stock_keys]
+    order.wishes = event.wishes
     order.steps = {f"r{i}": False for i in range(len(order.lines))}
     order.steps.update({f"c{i}": False for i in range(len(order.coupons))})
     if order.points is not None or order.member_level is not None:
@@ -271,11 +274,13 @@ def _apply_order(
     match event:
         case OrderStepTaken():
             order.steps[event.step] = True
+            order.sources += event.sources
         case OrderStepMoved():
             order.lines[event.line] = msgspec.structs.replace(order.lines[event.line], stock_key=event.stock_key)
             order.alternatives[event.line].remove(event.stock_key)
         case OrderConfirmed():
-            order.status, order.steps, order.alternatives = STEPS_OPEN, {}, []
+            order.status, order.steps, order.alternatives, order.wishes = STEPS_OPEN, {}, [], ()
+            order.sources += event.sources
         case OrderRefused():
             _close(state, order, "refused", event.at_ms, event.code)
             # An order that never stood has not used its ticket.

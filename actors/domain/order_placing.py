@@ -32,9 +32,11 @@ from schemas.order import (
     PlaceOrder,
     PointsUse,
     PricedLine,
+    Source,
+    Wish,
 )
 from schemas.quota import Claim
-from schemas.stock import Reserve
+from schemas.stock import HoldTaken, Reserve
 
 LINES_MAX: Final = 100
 LINE_QUANTITY_MAX: Final = 999
@@ -193,7 +195,7 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
     points = _points_use(command, priced, context) if command.coupon_ids or priced.points else None
     asks = _asks(user_id, command, context, priced, keys, reservation_ids, claims, points)
 
-    def placed(chosen: tuple[str, ...]) -> OrderPlaced:
+    def placed(chosen: tuple[str, ...], sources: tuple[Source, ...] = ()) -> OrderPlaced:
         return OrderPlaced(
             order_id=command.order_id,
             lines=tuple(
@@ -219,10 +221,12 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
             shipping=priced.shipping,
             shipping_saved=priced.shipping_saved,
             shipping_use=_shipping_use(priced, context),
+            sources=sources,
+            considered=command.considered,
         )
 
-    def direct(chosen: tuple[str, ...]) -> Accepted:
-        event = placed(chosen)
+    def direct(chosen: tuple[str, ...], replies: tuple[Any, ...]) -> Accepted:
+        event = placed(chosen, sources_of(replies[: len(keys)]))
         return Accepted(events=(event,), reply=_placed_view(event))
 
     def refuse_for(index: int, refusal: Refused) -> Refused:
@@ -230,7 +234,9 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
 
     def staged() -> Accepted:
         draft = placed(tuple(options[0] for options in keys))
-        started = OrderStarted(command_id=context.command_id, draft=draft, stock_keys=tuple(options[1:] for options in keys))
+        started = OrderStarted(
+            command_id=context.command_id, draft=draft, stock_keys=tuple(options[1:] for options in keys), wishes=command.wishes
+        )
         sends = [_place_send(draft.order_id, f"r{i}", ask.kind, ask.keys[0], ask.command) for i, ask in enumerate(asks[: len(keys)])]
         others = (*(f"c{i}" for i in range(len(claims))), "m0")
         sends.extend(
@@ -255,8 +261,12 @@ def _asks(
     """Everybody who must agree: the stock of each line, the quota of each coupon, the buyer's membership."""
     expires_at_ms = context.at_ms + command.hold_ms
     asks = [
-        Ask(kind="stock", keys=options, command=_reserve(reservation_id, command.order_id, user_id, line.quantity, expires_at_ms))
-        for options, reservation_id, line in zip(keys, reservation_ids, command.lines, strict=True)
+        Ask(
+            kind="stock",
+            keys=options,
+            command=_reserve(reservation_id, command.order_id, user_id, line.quantity, expires_at_ms, wish_of(command.wishes, i)),
+        )
+        for i, (options, reservation_id, line) in enumerate(zip(keys, reservation_ids, command.lines, strict=True))
     ]
     asks.extend(
         Ask(kind="quota", keys=(claim.coupon_id,), command=_claim(claim, command.order_id, user_id, expires_at_ms)) for claim in claims
@@ -306,8 +316,34 @@ def _hold_points(command: PlaceOrder, priced: Quote, use: PointsUse | None, cont
     )
 
 
-def _reserve(reservation_id: bytes, order_id: str, user_id: str, quantity: int, deadline_ms: int) -> Reserve:
-    return Reserve(reservation_id=reservation_id, order_id=order_id, user_id=user_id, quantity=quantity, deadline_ms=deadline_ms)
+def _reserve(reservation_id: bytes, order_id: str, user_id: str, quantity: int, deadline_ms: int, wish: Wish | None) -> Reserve:
+    if wish is None:
+        return Reserve(reservation_id=reservation_id, order_id=order_id, user_id=user_id, quantity=quantity, deadline_ms=deadline_ms)
+    return Reserve(
+        reservation_id=reservation_id,
+        order_id=order_id,
+        user_id=user_id,
+        quantity=quantity,
+        deadline_ms=deadline_ms,
+        prefer=wish.prefer,
+        together=wish.together,
+    )
+
+
+def wish_of(wishes: tuple[Wish, ...], line: int) -> Wish | None:
+    """What is wished for a line; None: whatever the stock likes."""
+    return wishes[line] if line < len(wishes) else None
+
+
+def sources_of(replies: tuple[Any, ...], first: int = 0) -> tuple[Source, ...]:
+    """Where the stock of each line (from ``first`` on) took its units from; nothing where all are in the unnamed warehouse."""
+    if not any(reply.lots for reply in replies):
+        return ()
+    units: dict[tuple[int, str], int] = {}
+    for line, reply in enumerate(replies, start=first):
+        for lot in reply.lots:
+            units[(line, lot.warehouse_id)] = units.get((line, lot.warehouse_id), 0) + lot.quantity
+    return tuple(Source(line=line, warehouse_id=warehouse_id, quantity=count) for (line, warehouse_id), count in units.items())
 
 
 def _claim(claim: CouponClaim, order_id: str, user_id: str, deadline_ms: int) -> Claim:
@@ -332,6 +368,7 @@ def _placed_view(event: OrderPlaced) -> OrderView:
         points_discount=event.points.discount if event.points else 0,
         shipping=event.shipping,
         shipping_saved=event.shipping_saved,
+        sources=event.sources,
     )
 
 
@@ -342,7 +379,7 @@ def answered(state: OrderBook, command: Answered, context: Context) -> Outcome:
     if order is None or order.status != STARTING or step not in order.steps:
         return Accepted()
     if command.refused is None:
-        return _step_taken(order, step)
+        return _step_taken(order, step, command.reply)
     index = int(step[1:])
     if step[0] == "r" and order.alternatives[index]:
         return _next_part(state, order, index)
@@ -352,16 +389,19 @@ def answered(state: OrderBook, command: Answered, context: Context) -> Outcome:
     return refuse(state, order, Refused(code=command.refused.code, params={**command.refused.params, **name}), context)
 
 
-def _step_taken(order: Order, step: str) -> Outcome:
+def _step_taken(order: Order, step: str, reply: Any) -> Outcome:
+    sources = () if order.steps[step] or not isinstance(reply, HoldTaken) else sources_of((reply,), int(step[1:]))
     if any(not taken for name, taken in order.steps.items() if name != step):
-        return Accepted(events=(OrderStepTaken(order_id=order.order_id, step=step),))
-    reply = msgspec.structs.replace(order_view(order), status="pending_payment")
-    return Accepted(events=(OrderConfirmed(order_id=order.order_id),), completes=((order.command_id, reply),))
+        return Accepted(events=(OrderStepTaken(order_id=order.order_id, step=step, sources=sources),))
+    reply = msgspec.structs.replace(order_view(order), status="pending_payment", sources=(*order.sources, *sources))
+    return Accepted(events=(OrderConfirmed(order_id=order.order_id, sources=sources),), completes=((order.command_id, reply),))
 
 
 def _next_part(state: OrderBook, order: Order, index: int) -> Outcome:
     key, line = order.alternatives[index][0], order.lines[index]
-    ask = _reserve(order.reservation_ids[index], order.order_id, state.user_id, line.quantity, order.expires_at_ms)
+    ask = _reserve(
+        order.reservation_ids[index], order.order_id, state.user_id, line.quantity, order.expires_at_ms, wish_of(order.wishes, index)
+    )
     send = _place_send(order.order_id, f"r{index}", "stock", key, ask)
     moved = OrderStepMoved(order_id=order.order_id, line=index, stock_key=key)
     return Accepted(events=(moved,), sends=(send,))

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from schemas.money import Money
-from schemas.order import CouponClaim, OrderView, PointsUse, PricedLine
+from schemas.order import Considered, CouponClaim, OrderView, PointsUse, PricedLine, Source, Wish
 
 STARTING: Final = "placing"
 STEPS_OPEN: Final = "pending_payment"
@@ -48,7 +48,7 @@ class Payment(msgspec.Struct, kw_only=True):
 
 
 class Order(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
-    """One order. ``steps`` and ``alternatives`` are used only while owners on other hosts are asked."""
+    """One order. ``steps``, ``alternatives`` and ``wishes`` are used only while owners on other hosts are asked."""
 
     order_id: str
     status: str
@@ -75,6 +75,9 @@ class Order(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     shipping_saved: int = 0
     shipping_use: bytes = b""
     priority: int = 0
+    sources: tuple[Source, ...] = ()
+    considered: tuple[Considered, ...] = ()
+    wishes: tuple[Wish, ...] = ()
 
 
 class OrderBook(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -110,4 +113,6 @@ def order_view(order: Order) -> OrderView:
         points_discount=order.points.discount if order.points else 0,
         shipping=order.shipping,
         shipping_saved=order.shipping_saved,
+        sources=order.sources,
+        reservation_ids=order.reservation_ids,
     )

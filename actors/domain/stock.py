@@ -213,7 +213,9 @@ def _reserve(state: StockState, command: Reserve, context: Context) -> Outcome:
         return Refused(code="sold_out")
     if free < command.quantity:
         return Refused(code="insufficient_stock", params={"available": free})
-    lots = () if state.spread is None else said(choose(state.spread, command.quantity, command.prefer, today_of(context.at_ms)))
+    lots: tuple[Lot, ...] = ()
+    if state.spread is not None:
+        lots = said(choose(state.spread, command.quantity, command.prefer, today_of(context.at_ms), command.together))
     held = StockHeld(
         reservation_id=reservation_id,
         order_id=command.order_id,

@@ -58,11 +58,12 @@ def free_units(state: StockState, at_ms: int) -> int:
     return sum(sellable(state.spread, today_of(at_ms)).values())
 
 
-def choose(spread: Spread, quantity: int, prefer: Sequence[str], today: str) -> tuple[Lot, ...]:
+def choose(spread: Spread, quantity: int, prefer: Sequence[str], today: str, together: int = 1) -> tuple[Lot, ...]:
     """The lots that a sale takes, or none when there are not so many units.
 
     One warehouse where any has all: the first of ``prefer``, then the one with most. Otherwise as few as possible,
-    by preference where that needs no more of them than taking the fullest first. In a warehouse what expires first goes first.
+    by preference where that needs no more of them than taking the fullest first. The first ``together`` of ``prefer`` are asked
+    as one before all. In a warehouse what expires first goes first.
     """
     free = {warehouse_id: units for warehouse_id, units in sellable(spread, today).items() if units > 0}
     if sum(free.values()) < quantity:
@@ -70,11 +71,18 @@ def choose(spread: Spread, quantity: int, prefer: Sequence[str], today: str) -> 
     by_size = sorted(free, key=lambda warehouse_id: (-free[warehouse_id], warehouse_id))
     wished = [warehouse_id for warehouse_id in dict.fromkeys(prefer) if warehouse_id in free]
     order = [*wished, *(warehouse_id for warehouse_id in by_size if warehouse_id not in wished)]
+    if together > 1:
+        pool = [warehouse_id for warehouse_id in dict.fromkeys(prefer[:together]) if warehouse_id in free]
+        if sum(free[warehouse_id] for warehouse_id in pool) >= quantity:
+            return _taken(spread, _fill(pool, free, quantity), today)
     whole = next((warehouse_id for warehouse_id in order if free[warehouse_id] >= quantity), None)
     if whole is not None:
         return first_out(spread, whole, quantity, today)
     few, liked = _fill(by_size, free, quantity), _fill(order, free, quantity)
-    shares = liked if len(liked) <= len(few) else few
+    return _taken(spread, liked if len(liked) <= len(few) else few, today)
+
+
+def _taken(spread: Spread, shares: list[tuple[str, int]], today: str) -> tuple[Lot, ...]:
     return tuple(lot for warehouse_id, units in shares for lot in first_out(spread, warehouse_id, units, today))
 
 

@@ -177,7 +177,7 @@ class Turns:
         for other, accepted in agreed:
             if accepted.events:
                 self._record(other, accepted, now_ms, call.id)
-        return plan.direct(chosen)
+        return plan.direct(chosen, tuple(accepted.reply for _, accepted in agreed))
 
     def _tell_refusal(self, cell: Cell, call: Incoming, refusal: Refused, looked_at: int) -> None:
         """Nothing has changed, so nothing is written: a repeat is decided anew. Only where an earlier try may still come

@@ -8,6 +8,7 @@ import msgspec
 from actors.storage.connect import known, open_pool
 from schemas.membership import LevelTerms, MallItem, MemberPrices, MemberRules, RuleTerms
 from schemas.offer import CouponTerms, Fact, Offer, SaleTerms, ShippingFee, ShippingTerms
+from schemas.warehouse import Point, Warehouses, WarehouseTerms
 
 OFFERS: Final = "SELECT sku_id, product_id, price_minor, currency, on_shelf, parts, version FROM sku WHERE sku_id = ANY($1)"
 SALES: Final = """
@@ -22,12 +23,16 @@ LEVELS: Final = """
 SELECT level_id, title, title_zh, growth_min, discount_percent, points_percent, free_shipping, priority, support_queue,
        birthday_coupon_id, version FROM member_level ORDER BY growth_min, level_id"""
 MEMBER_PRICES: Final = "SELECT sku_id, level_id, price_minor, version FROM member_price WHERE sku_id = ANY($1)"
+WAREHOUSES: Final = """
+SELECT warehouse_id, code, title, title_zh, country, city, city_zh, lat, lon, cutoff_min, utc_offset_min, priority, active, version
+FROM warehouse ORDER BY warehouse_id"""
 SHIPPING: Final = "SELECT currency, fee_minor, free_from_minor, version FROM shipping_fee"
 MALL: Final = "SELECT item_id, kind, points, coupon_id, valid_days, active, version FROM points_mall_item WHERE item_id = ANY($1)"
 NEWEST: Final = """
 SELECT greatest((SELECT max(version) FROM sku), (SELECT max(version) FROM coupon), (SELECT max(version) FROM flash_sale),
     (SELECT max(version) FROM member_rule), (SELECT max(version) FROM member_level), (SELECT max(version) FROM member_price),
-    (SELECT max(version) FROM points_mall_item), (SELECT max(version) FROM shipping_fee), (SELECT max(version) FROM fact_gone), 0)"""
+    (SELECT max(version) FROM points_mall_item), (SELECT max(version) FROM shipping_fee),
+    (SELECT max(version) FROM warehouse), (SELECT max(version) FROM fact_gone), 0)"""
 NEWS: Final = """
 SELECT version, 'sku:' || sku_id AS name FROM sku WHERE version > $1
 UNION ALL SELECT version, 'coupon:' || coupon_id FROM coupon WHERE version > $1
@@ -37,6 +42,7 @@ UNION ALL SELECT version, 'member:rules' FROM member_level WHERE version > $1
 UNION ALL SELECT version, 'member_price:' || sku_id FROM member_price WHERE version > $1
 UNION ALL SELECT version, 'mall:' || item_id FROM points_mall_item WHERE version > $1
 UNION ALL SELECT version, 'shop:shipping' FROM shipping_fee WHERE version > $1
+UNION ALL SELECT version, 'shop:warehouses' FROM warehouse WHERE version > $1
 UNION ALL SELECT version, name FROM fact_gone WHERE version > $1"""
 
 _PRICES: Final = msgspec.json.Decoder(dict[str, int])
@@ -89,6 +95,8 @@ class PostgresFacts:
                 found |= member_prices_of(await connection.fetch(MEMBER_PRICES, wanted["member_price"]))
             if "shipping" in wanted["shop"]:
                 found |= shipping_of(await connection.fetch(SHIPPING))
+            if "warehouses" in wanted["shop"]:
+                found |= warehouses_of(await connection.fetch(WAREHOUSES))
             if wanted["mall"]:
                 found |= {"mall:" + row["item_id"]: MallItem(**dict(row)) for row in await connection.fetch(MALL, wanted["mall"])}
         return found
@@ -174,6 +182,19 @@ def member_prices_of(rows: list[Any]) -> dict[str, Fact]:
         )
         for sku_id, found in by_sku.items()
     }
+
+
+def warehouses_of(rows: list[Any]) -> dict[str, Fact]:
+    """The rows of ``warehouse``; nothing where there is but the unnamed one."""
+    if not rows:
+        return {}
+    return {"shop:warehouses": Warehouses(items=tuple(map(terms_of, rows)), version=max(row["version"] for row in rows))}
+
+
+def terms_of(row: Any) -> WarehouseTerms:
+    """A row of ``warehouse``."""
+    plain = {name: row[name] for name in WarehouseTerms.__struct_fields__ if name != "point"}
+    return WarehouseTerms(point=Point(lat=row["lat"], lon=row["lon"]), **plain)
 
 
 def shipping_of(rows: list[Any]) -> dict[str, Fact]:

@@ -5,14 +5,14 @@ from typing import Any, Final
 import msgspec
 
 from actors.storage.connect import known
-from schemas.order import CouponClaim, PricedLine
+from schemas.order import CouponClaim, PricedLine, Source
 
 _COLUMNS: Final = """order_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, points, points_discount, shipping,
     shipping_saved"""
 LIST: Final = f"""
 SELECT {_COLUMNS} FROM orders WHERE user_id = ANY($1::text[]) AND (placed_at_ms, order_id) < ($2, $3)
 ORDER BY placed_at_ms DESC, order_id DESC LIMIT $4"""
-ONE: Final = f"SELECT {_COLUMNS}, reason, lines, coupons FROM orders WHERE order_id = $1 AND user_id = ANY($2::text[])"
+ONE: Final = f"SELECT {_COLUMNS}, reason, lines, coupons, sources FROM orders WHERE order_id = $1 AND user_id = ANY($2::text[])"
 PAYMENTS: Final = "SELECT payment_id, status FROM payment WHERE order_id = $1 AND user_id = ANY($2::text[]) ORDER BY started_at_ms"
 REACHED: Final = "SELECT seq FROM projection_position WHERE projection = 'orders' AND shard = $1"
 
@@ -35,9 +35,11 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[PricedLine, ...] = ()
     coupons: tuple[CouponClaim, ...] = ()
     payments: dict[str, str] = {}
+    sources: tuple[Source, ...] = ()
 
 
 _LINES: Final = msgspec.json.Decoder(tuple[PricedLine, ...])
+_SOURCES: Final = msgspec.json.Decoder(tuple[Source, ...])
 _COUPONS: Final = msgspec.json.Decoder(tuple[CouponClaim, ...])
 
 
@@ -58,7 +60,11 @@ class Orders:
         if row is None:
             return None
         payments = await known(self._pool.fetch(PAYMENTS, order_id, user_ids))
-        values = dict(row) | {"lines": _LINES.decode(row["lines"]), "coupons": _COUPONS.decode(row["coupons"])}
+        values = dict(row) | {
+            "lines": _LINES.decode(row["lines"]),
+            "coupons": _COUPONS.decode(row["coupons"]),
+            "sources": _SOURCES.decode(row["sources"]),
+        }
         return OrderRow(**values, payments={payment["payment_id"]: payment["status"] for payment in payments})
 
     async def reached(self, shard: int) -> int:

@@ -109,7 +109,7 @@ class Market:
                 return plan.refuse(index, outcome)
         for kind, key, accepted in agreed:
             self._take((kind, key), accepted)
-        return plan.direct(tuple(key for _, key, _ in agreed))
+        return plan.direct(tuple(key for _, key, _ in agreed), tuple(accepted.reply for _, _, accepted in agreed))
 
     def _take(self, entity: tuple[str, str], accepted: Accepted) -> None:
         stored = body_decoder.decode(encoder.encode((accepted.events, b"", accepted.reply, accepted.completes)))

@@ -49,11 +49,27 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
     total: Money
 
 
+class ParcelLine(msgspec.Struct, frozen=True, kw_only=True):
+    """So many of an article."""
+
+    sku_id: str
+    quantity: int
+
+
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """What one warehouse sends. The city is null where it is not known, or the warehouse is none any more."""
+
+    city: str | None
+    city_zh: str | None
+    lines: tuple[ParcelLine, ...]
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order. ``payments``: status by payment id. ``position`` only where this request changed something.
 
     ``points``: what it took of the buyer's points; their part of each line is in its ``discount``. ``shipping``: what delivery costs, in
-    the ``total`` and in no line; ``shipping_saved``: what it would have cost without the membership's free parcel.
+    the ``total`` and in no line; ``shipping_saved``: what it would have cost without the membership's free parcel. ``parcels``: from where
+    it is sent; empty where the shop has one place to send from.
     """
 
     order_id: str
@@ -70,6 +86,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     points_discount: Money | None = None
     shipping: Money | None = None
     shipping_saved: Money | None = None
+    parcels: tuple[Parcel, ...] = ()
     position: Position | None = None
 
 

@@ -21,6 +21,7 @@ from serve.desk import Desk
 from serve.framework import ShopRequest
 from serve.requests import Refusal
 from serve.shop.membership import price_terms
+from serve.shop.parcels import parcels_of, wishes_for
 from serve.shop.ship_to import goes_to
 from serve.step_up import require_step_up
 
@@ -57,7 +58,7 @@ def _saved(row: OrderRow | OrderView, currency: str) -> Money | None:
     return Money(amount=row.shipping_saved, currency=currency) if row.shipping_saved else None
 
 
-def _order(view: OrderView, position: str | None = None) -> Order:
+async def _order(desk: Desk, view: OrderView, position: str | None = None) -> Order:
     return Order(
         order_id=view.order_id,
         status=view.status,
@@ -71,11 +72,12 @@ def _order(view: OrderView, position: str | None = None) -> Order:
         reason=view.reason or None,
         **amounts_of(view, view.total.currency),
         shipping_saved=_saved(view, view.total.currency),
+        parcels=await parcels_of(desk, view.lines, view.sources),
         position=position,
     )
 
 
-def _order_of_row(row: OrderRow) -> Order:
+async def _order_of_row(desk: Desk, row: OrderRow) -> Order:
     return Order(
         order_id=row.order_id,
         status=row.status,
@@ -89,6 +91,7 @@ def _order_of_row(row: OrderRow) -> Order:
         reason=row.reason or None,
         **amounts_of(row, row.currency),
         shipping_saved=_saved(row, row.currency),
+        parcels=await parcels_of(desk, row.lines, row.sources),
     )
 
 
@@ -112,11 +115,13 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         await require_step_up(request)
     cart, terms = await asyncio.gather(desk.told("cart", user_id, ReadCart()), price_terms(desk, user_id))
     assert isinstance(cart, CartContents)
+    lines = tuple(Line(sku_id=line.sku_id, quantity=line.quantity) for line in cart.lines)
+    wishes, considered = await wishes_for(desk, lines, ship_to)
     drifted = data.cart_version is not None and data.cart_version != cart.version
     command = PlaceOrder(
         order_id=order_id(desk.clock.now_ms(), desk.client.sharding.shard("order", user_id), desk.services.rng.getrandbits(40)),
         # Of a cart that drifted nothing is ordered; whoever asks again still gets the first answer.
-        lines=() if drifted else tuple(Line(sku_id=line.sku_id, quantity=line.quantity) for line in cart.lines),
+        lines=() if drifted else lines,
         ticket_nonce=f"cart:{cart.version}",
         ticket_expires_ms=desk.clock.now_ms() + CART_ORDERED_MS,
         expected_total=data.expected_total,
@@ -126,6 +131,8 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         points=data.points,
         member_level=terms.level_id,
         free_shipping=terms.free_shipping,
+        wishes=wishes,
+        considered=considered,
     )
     answer = await desk.ask("order", user_id, command, command_id=command_id, digest=digest)
     if drifted and answer.code == "cart_empty":
@@ -153,7 +160,7 @@ async def _checked_out(desk: Desk, user_id: str, answer: Answer) -> Order:
     desk.cart_changed(user_id)
     if view.status in ("cancelled", "refused"):
         raise Refusal("cart_changed", {"order_id": view.order_id})
-    return _order(view, _position(answer))
+    return await _order(desk, view, _position(answer))
 
 
 async def _people(desk: Desk, user_id: str) -> list[str]:
@@ -190,10 +197,10 @@ async def read_order(request: ShopRequest, order_id: FromPath[str]) -> Order:
         row = await desk.orders.one(await _people(desk, user_id), order_id)
         if row is None:
             raise Refusal("order_unknown")
-        return _order_of_row(row)
+        return await _order_of_row(desk, row)
     if answer.code:
         raise Refusal(answer.code, answer.params)
-    return _order(answer.reply)
+    return await _order(desk, answer.reply)
 
 
 @get("/v1/orders", operation_id="listOrders")
@@ -276,7 +283,7 @@ async def cancel_order(request: ShopRequest, order_id: FromPath[str]) -> Order:
     answer = await _ask_owner(desk, user_id, order_id, CancelOrder(order_id=order_id), command_id=command_id, digest=b"cancel")
     if answer.code:
         raise Refusal(answer.code, answer.params)
-    return _order(answer.reply, _position(answer))
+    return await _order(desk, answer.reply, _position(answer))
 
 
 HANDLERS: Final[list[Any]] = [check_out, read_order, list_orders, pay_order, cancel_order]

@@ -16,14 +16,24 @@ from actors.storage.audit.report import Findings
 from actors.storage.projections.ledger import RECEIVABLE, REFUNDS, Entry, postings
 from actors.storage.projections.movements import changes, movements
 from actors.storage.projections.stock import COLUMNS
-from schemas.order import OrderPaid, OrdersForgotten, PaymentQuestioned, PaymentSettled, PricedLine, RefundDone, RefundStarted
+from schemas.order import (
+    Considered,
+    OrderPaid,
+    OrdersForgotten,
+    PaymentQuestioned,
+    PaymentSettled,
+    PricedLine,
+    RefundDone,
+    RefundStarted,
+    Source,
+)
 from schemas.sessions import REVOKED_KEPT_MS, SessionsEnded
 
 FETCH: Final = 2000
 
 READ_ORDERS: Final = """
 SELECT order_id, user_id, status, reason, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard,
-    points, points_discount, shipping, shipping_saved, priority, lines::text FROM orders
+    points, points_discount, shipping, shipping_saved, priority, sources::text, considered::text, lines::text FROM orders
 """
 READ_PAYMENTS: Final = """
 SELECT payment_id, order_id, user_id, status, amount, currency, provider_id, refund_id, started_at_ms, shard FROM payment
@@ -58,6 +68,8 @@ UNBALANCED: Final = (
 RECEIVED: Final = "SELECT currency, sum(amount)::bigint AS amount FROM ledger_entry WHERE account = 'provider.receivable' GROUP BY currency"
 
 _LINES: Final = msgspec.json.Decoder(tuple[PricedLine, ...])
+_CONSIDERED: Final = msgspec.json.Decoder(tuple[Considered, ...])
+_SOURCES: Final = msgspec.json.Decoder(tuple[Source, ...])
 
 
 class Tables:
@@ -201,6 +213,8 @@ class Tables:
             order.shipping,
             order.shipping_saved,
             order.priority,
+            tuple(order.sources),
+            tuple(order.considered),
             tuple(order.lines),
         )
         for payment in order.payments.values():
@@ -247,7 +261,7 @@ class Tables:
 
 async def _rows(connection: Any, sql: str) -> AsyncIterator[tuple[Any, ...]]:
     async for row in plain_rows(connection, sql):
-        yield (*row[:-1], _LINES.decode(row[-1])) if sql is READ_ORDERS else row
+        yield (*row[:-3], _SOURCES.decode(row[-3]), _CONSIDERED.decode(row[-2]), _LINES.decode(row[-1])) if sql is READ_ORDERS else row
 
 
 async def plain_rows(connection: Any, sql: str) -> AsyncIterator[tuple[Any, ...]]:

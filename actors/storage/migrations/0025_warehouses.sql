@@ -26,7 +26,10 @@ CREATE TRIGGER warehouse_number BEFORE INSERT OR UPDATE ON warehouse FOR EACH RO
 CREATE TRIGGER warehouse_gone AFTER DELETE ON warehouse FOR EACH ROW EXECUTE FUNCTION fact_goes('shop:warehouses');
 
 -- Where the units of an order's lines are: [line, warehouse, units]. Empty where all are in the unnamed warehouse.
-ALTER TABLE orders ADD COLUMN sources jsonb NOT NULL DEFAULT '[]';
+-- considered: [warehouse, verdict], why those and no others.
+ALTER TABLE orders
+    ADD COLUMN sources jsonb NOT NULL DEFAULT '[]',
+    ADD COLUMN considered jsonb NOT NULL DEFAULT '[]';
 
 ALTER TABLE stock_level
     ADD COLUMN returned bigint NOT NULL DEFAULT 0,

@@ -16,22 +16,26 @@ from schemas.order import (
     OrderRefused,
     OrderStarted,
     OrderStepMoved,
+    OrderStepTaken,
     OrderUnfulfillable,
     RefundDone,
+    Source,
 )
 
 INSERT_ORDERS: Final = """
 INSERT INTO orders (
     order_id, user_id, status, reason, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard, updated_seq, lines, coupons,
-    points, points_discount, shipping, shipping_saved, priority
+    points, points_discount, shipping, shipping_saved, priority, sources, considered
 )
 SELECT r.order_id, r.user_id, r.status, r.reason, r.total, r.currency, r.sale_id, r.placed, r.expires, r.shard, r.seq,
-    r.lines::jsonb, r.coupons::jsonb, r.points, r.points_discount, r.shipping, r.shipping_saved, r.priority
+    r.lines::jsonb, r.coupons::jsonb, r.points, r.points_discount, r.shipping, r.shipping_saved, r.priority,
+    r.sources::jsonb, r.considered::jsonb
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::smallint[],
-    $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::smallint[]
+    $11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::smallint[],
+    $19::text[], $20::text[]
 ) AS r (order_id, user_id, status, reason, total, currency, sale_id, placed, expires, shard, seq, lines, coupons, points, points_discount,
-    shipping, shipping_saved, priority)
+    shipping, shipping_saved, priority, sources, considered)
 """
 
 CHANGE_ORDERS: Final = """
@@ -47,9 +51,10 @@ UPDATE orders o SET
         FROM jsonb_array_elements(o.lines) WITH ORDINALITY AS e (line, n)
     ) END,
     priority = coalesce(c.priority, o.priority),
+    sources = CASE WHEN c.sources IS NULL THEN o.sources ELSE o.sources || c.sources::jsonb END,
     updated_seq = c.seq
-FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::smallint[], $7::bigint[])
-    AS c (order_id, status, reason, refunded, moves, priority, seq)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::smallint[], $7::bigint[], $8::text[])
+    AS c (order_id, status, reason, refunded, moves, priority, seq, sources)
 WHERE o.order_id = c.order_id
 """
 
@@ -60,13 +65,13 @@ JOIN sku s ON s.sku_id = line ->> 'sku_id'
 WHERE EXISTS (SELECT FROM merchant) AND s.merchant_id IS NOT NULL ON CONFLICT DO NOTHING"""
 """Orders that a rebuild found and the table before it had not. Reads every order where there are firms, and none elsewhere."""
 
-_STATUS, _REASON, _SEQ, _LINES, _PRIORITY = 2, 3, 10, 11, 17
+_STATUS, _REASON, _SEQ, _LINES, _PRIORITY, _SOURCES = 2, 3, 10, 11, 17, 18
 
 
 class _Change:
     """What happens in this step to an order of an earlier one. None: stays as it is. ``moves``: line number to stock key."""
 
-    __slots__ = ("moves", "priority", "reason", "refunded", "seq", "status")
+    __slots__ = ("moves", "priority", "reason", "refunded", "seq", "sources", "status")
 
     def __init__(self) -> None:
         self.status: str | None = None
@@ -74,6 +79,7 @@ class _Change:
         self.refunded = False
         self.moves: dict[str, str] = {}
         self.priority: int | None = None
+        self.sources: list[Source] = []
         self.seq = 0
 
 
@@ -82,7 +88,7 @@ class OrderProjection:
 
     events: ClassVar[tuple[type, ...]] = (
         OrderPlaced, OrderStarted, OrderStepMoved, OrderConfirmed, OrderRefused, OrderClosing, OrderCancelled, OrderPaid,
-        OrderRanked, OrderUnfulfillable, RefundDone,
+        OrderRanked, OrderUnfulfillable, OrderStepTaken, RefundDone,
     )  # fmt: skip
     tables: ClassVar[tuple[str, ...]] = ("orders",)
     after_swap: ClassVar[tuple[str, ...]] = (FILL_MERCHANT_ORDERS, FILL_CAUSES, FILL_ENDS)
@@ -99,6 +105,9 @@ class OrderProjection:
                 self._place(fact, event.draft, "placing")
             case OrderConfirmed():
                 self._change(fact, event.order_id, "pending_payment", None)
+                self._take(fact, event)
+            case OrderStepTaken():
+                self._take(fact, event)
             case OrderRefused():
                 self._change(fact, event.order_id, "refused", event.code)
             case OrderClosing():
@@ -124,7 +133,16 @@ class OrderProjection:
             found.append(Statement(INSERT_ORDERS, tuple(zip(*self._placed.values(), strict=True))))
         if self._changed:
             rows = [
-                (order_id, change.status, change.reason, change.refunded, _moves(change), change.priority, change.seq)
+                (
+                    order_id,
+                    change.status,
+                    change.reason,
+                    change.refunded,
+                    _moves(change),
+                    change.priority,
+                    change.seq,
+                    _json(change.sources),
+                )
                 for order_id, change in self._changed.items()
             ]
             found.append(Statement(CHANGE_ORDERS, tuple(zip(*rows, strict=True))))
@@ -151,6 +169,8 @@ class OrderProjection:
             event.shipping,
             event.shipping_saved,
             0,
+            msgspec.json.encode(event.sources).decode() if event.sources else "[]",
+            msgspec.json.encode(event.considered).decode() if event.considered else "[]",
         ]
 
     def _change(self, fact: Fact, order_id: str, status: str, reason: str | None) -> None:
@@ -184,6 +204,16 @@ class OrderProjection:
             return
         row[_PRIORITY], row[_SEQ] = event.priority, fact.seq
 
+    def _take(self, fact: Fact, event: OrderStepTaken | OrderConfirmed) -> None:
+        if not event.sources:
+            return
+        row = self._placed.get(event.order_id)
+        if row is None:
+            self._of(fact, event.order_id).sources.extend(event.sources)
+            return
+        found = msgspec.json.decode(row[_SOURCES], type=list[Source])
+        row[_SOURCES], row[_SEQ] = msgspec.json.encode([*found, *event.sources]).decode(), fact.seq
+
     def _move(self, fact: Fact, event: OrderStepMoved) -> None:
         row = self._placed.get(event.order_id)
         if row is None:
@@ -199,6 +229,10 @@ class OrderProjection:
             change = self._changed[order_id] = _Change()
         change.seq = fact.seq
         return change
+
+
+def _json(sources: list[Source]) -> str | None:
+    return msgspec.json.encode(sources).decode() if sources else None
 
 
 def _moves(change: _Change) -> str | None:
