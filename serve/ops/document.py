@@ -67,6 +67,7 @@ _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PATH_FORMS["item_id"] = f"^mal{_FORM}"
 _PATH_FORMS.update({"connection_id": f"^wms{_FORM}", "letter_id": f"^(wml|msg){_FORM}", "run_id": f"^rec{_FORM}"})
 _PATH_FORMS["merchant_id"] = f"^mer{_FORM}"
+_PATH_FORMS["warehouse_id"] = f"^whs{_FORM}"
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

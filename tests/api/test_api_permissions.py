@@ -26,8 +26,8 @@ HOME = {
 SAMPLES = {
     "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody", "factor_id": "fac_nobody",
     "identity_id": "idn_nobody", "session_id": "ses_nobody", "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody",
-    "item_id": "mal_nobody", "merchant_id": "mer_nobody", "role": "support", "connection_id": "wms_nobody", "letter_id": "wml_nobody",
-    "run_id": "rec_nobody",
+    "item_id": "mal_nobody", "merchant_id": "mer_nobody", "role": "support", "warehouse_id": "whs_nobody",
+    "connection_id": "wms_nobody", "letter_id": "wml_nobody", "run_id": "rec_nobody",
 }  # fmt: skip
 BESIDE = {"staff.factors"}
 """Permissions that an operation asks for beside its own, where the account is of the staff."""
