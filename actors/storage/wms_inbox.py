@@ -9,14 +9,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from actors.domain.wms import GAP_ASK_MS, GAP_MS_MAX, changes_of, effect_of, wait_ms
 from actors.storage.connect import known
 from schemas.ids import random_id
 from schemas.providers.wms import Change, Envelope, Inbound, Receipt, Shipment, StockDelta, StockSnapshot
 
+log = structlog.get_logger("stampede.wms")
+
 OPENED_MAX: Final = 20
 """Messages taken apart in one transaction."""
+
+LINES_MAX: Final = 20_000
+"""Changes of one warehouse that wait; messages with more of them stay closed meanwhile."""
 
 LEASE_MS: Final = 60_000
 """Longer than the deadline of everything that is asked under it."""
@@ -31,8 +37,9 @@ ADVANCE: Final = """
 UPDATE wms_link SET cursor = $3, polled_at_ms = $4 WHERE connection_id = $1 AND cursor = $2 RETURNING connection_id"""
 POLL: Final = """
 UPDATE wms_link SET poll_due_ms = $3 WHERE connection_id = $1 AND poll_due_ms <= $2 AND rests_until_ms <= $2 RETURNING cursor"""
-NEXT: Final = """
+NEXT: Final = f"""
 SELECT letter_id, message_id, body, tries, received_at_ms FROM wms_inbox WHERE connection_id = $1 AND state = 'waiting' AND due_ms <= $2
+    AND (SELECT count(*) FROM (SELECT FROM wms_line WHERE connection_id = $1 AND state = 'waiting' LIMIT {LINES_MAX}) l) < {LINES_MAX}
 ORDER BY due_ms, letter_id LIMIT $3 FOR UPDATE SKIP LOCKED"""
 MARK: Final = """
 UPDATE wms_inbox SET state = $2, type = CASE WHEN $3 = '' THEN type ELSE $3 END, reason = $4, tries = $5, due_ms = $6, ended_at_ms = $7
@@ -188,7 +195,15 @@ class Inbox:
             async with self._pool.acquire() as connection, connection.transaction():
                 rows = await connection.fetch(NEXT, connection_id, now_ms, OPENED_MAX)
                 for row in rows:
-                    await _open(connection, connection_id, warehouse_code, row, read, now_ms, chance)
+                    try:
+                        async with connection.transaction():
+                            await _open(connection, connection_id, warehouse_code, row, read, now_ms, chance)
+                    except Exception:
+                        if connection.is_closed():
+                            raise
+                        # What breaks on one message is that message's failure: it is dead in the end, and stops no other.
+                        log.exception("wms_message_broke", connection=connection_id, message=row["message_id"])
+                        await _again(connection, row, "", "internal_error", now_ms, chance)
                 return len(rows)
 
         return await known(within())

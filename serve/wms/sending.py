@@ -48,8 +48,10 @@ class Sending:
             self._tell("claimed")
             if not messages:
                 break
-            done = await asyncio.gather(*(self._send(name, warehouse, message) for message in messages))
-            taken += sum(done)
+            done = await asyncio.gather(*(self._send(name, warehouse, message) for message in messages), return_exceptions=True)
+            taken += sum(found is True for found in done)
+            if lost := next((found for found in done if isinstance(found, BaseException)), None):
+                raise lost
         return taken
 
     async def _send(self, connection_id: str, warehouse: Warehouse, message: Outgoing) -> bool:

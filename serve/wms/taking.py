@@ -15,6 +15,8 @@ import structlog
 from actors.client.client import NOT_AN_ANSWER
 from actors.domain.wms import EFFECT_MS_MAX, asks_every_part, change_flaw, command_of, wait_ms
 from actors.ports.clock import Clock
+from actors.ports.journal import StorageUnknown
+from actors.storage.connect import LOST
 from actors.storage.wms_inbox import Due, Inbox, Outcome
 from schemas.envelope import Answer
 from schemas.ids import derived_id
@@ -58,15 +60,18 @@ class Taking:
             due = await self._inbox.claim(name, now_ms, LINES_MAX)
             self._tell("claimed")
             if due:
-                outcomes = await self._carry_out(connection, due)
+                outcomes, lost = await self._carry_out(connection, due)
                 self._tell("carried_out")
                 await self._inbox.finish(outcomes, self._clock.now_ms())
                 ended += sum(outcome.state != "waiting" for outcome in outcomes)
+                if lost is not None:
+                    raise lost
             if not due and not opened:
                 break
         return ended
 
-    async def _carry_out(self, connection: Connection, due: list[Due]) -> list[Outcome]:
+    async def _carry_out(self, connection: Connection, due: list[Due]) -> tuple[list[Outcome], BaseException | None]:
+        """What became of those that came to an end, and what kept the others from it: their claims end by themselves."""
         articles = await self._inbox.articles(sorted({one.sku for one in due}))
         warehouses = await self._inbox.warehouses() if any(one.change.to_warehouse for one in due) else {}
         by_sku: dict[str, list[Due]] = defaultdict(list)
@@ -76,10 +81,23 @@ class Taking:
 
         async def in_order(some: list[Due]) -> list[Outcome]:
             async with places:
-                return [await self._one(connection, one, articles.get(one.sku), warehouses) for one in some]
+                return [await self._whatever_happens(connection, one, articles.get(one.sku), warehouses) for one in some]
 
-        done = await asyncio.gather(*(in_order(some) for some in by_sku.values()))
-        return [outcome for outcomes in done for outcome in outcomes]
+        done = await asyncio.gather(*(in_order(some) for some in by_sku.values()), return_exceptions=True)
+        outcomes = [outcome for found in done if not isinstance(found, BaseException) for outcome in found]
+        return outcomes, next((found for found in done if isinstance(found, BaseException)), None)
+
+    async def _whatever_happens(
+        self, connection: Connection, due: Due, article: tuple[str, int] | None, warehouses: dict[str, str]
+    ) -> Outcome:
+        """A change that breaks what carries it out is that change's failure: it is dead in the end, and stops no other."""
+        try:
+            return await self._one(connection, due, article, warehouses)
+        except (StorageUnknown, *LOST):
+            raise
+        except Exception:
+            log.exception("wms_change_broke", connection=connection.connection_id, message=due.message_id, line=due.line)
+            return self._refused(due, "internal_error", uncertain=True)
 
     async def _one(self, connection: Connection, due: Due, article: tuple[str, int] | None, warehouses: dict[str, str]) -> Outcome:
         if wrong := change_flaw(due.change):
@@ -115,10 +133,11 @@ class Taking:
             part += 1
             await self._inbox.choose_part(due, part)
 
-    def _refused(self, due: Due, reason: str) -> Outcome:
+    def _refused(self, due: Due, reason: str, *, uncertain: bool = False) -> Outcome:
         """To be tried again from the first part on, or dead. A part that refused has done nothing, so that any may be asked."""
         tries = due.tries + 1
         wait = wait_ms(tries, self._rng.random())
         if wait is None:
-            return Outcome(due=due, state="dead", reason=reason, tries=tries)
-        return Outcome(due=due, state="waiting", reason=reason, tries=tries, due_ms=self._clock.now_ms() + wait)
+            return Outcome(due=due, state="dead", reason=reason, tries=tries, uncertain=uncertain)
+        due_ms, part = self._clock.now_ms() + wait, due.part if uncertain else 0
+        return Outcome(due=due, state="waiting", reason=reason, tries=tries, due_ms=due_ms, part=part, uncertain=uncertain)

@@ -3,8 +3,8 @@ by one: claims are leases in the tables.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -15,6 +15,7 @@ from actors.ports.wms import Dialect, Warehouse
 from actors.storage.connect import LOST
 from actors.storage.sealing import Unreadable
 from schemas.providers.wms import ShipTo
+from schemas.wms import Connection
 from serve.wms.comparing import Comparing
 from serve.wms.lines import Lines, OpenLine
 from serve.wms.polling import Polling
@@ -98,15 +99,28 @@ class WmsWork:
 
     async def _line(self, line: OpenLine) -> None:
         name, connection = line.connection.connection_id, line.connection
-        await self.taking.round(connection)
-        if connection.state != "active":
-            return
-        warehouse = await self.lines.warehouse(line)
-        await self._outbox.take_products(name, self._clock.now_ms())
-        await self.sending.round(line, warehouse)
-        if await self.polling.round(name, warehouse, waiting=connection.waiting):
+        works: list[Callable[[], Awaitable[Any]]] = [lambda: self.taking.round(connection)]
+        if connection.state == "active":
+            warehouse = await self.lines.warehouse(line)
+            works += [
+                lambda: self._outbox.take_products(name, self._clock.now_ms()),
+                lambda: self.sending.round(line, warehouse),
+                lambda: self._ask(connection, warehouse),
+                lambda: self.comparing.round(connection, warehouse),
+            ]
+        failed: Exception | None = None
+        for work in works:
+            # What breaks one of them is no reason to leave the others.
+            try:
+                await work()
+            except Exception as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    async def _ask(self, connection: Connection, warehouse: Warehouse) -> None:
+        if await self.polling.round(connection.connection_id, warehouse, waiting=connection.waiting):
             await self.taking.round(connection)
-        await self.comparing.round(connection, warehouse)
 
     async def _forget(self) -> None:
         now_ms = self._clock.now_ms()

@@ -12,6 +12,7 @@ from actors.domain.wms import EFFECT_MS_MAX, GAP_MS_MAX
 from actors.testing.wms_simulator.plan import WebhookPlan
 from schemas.envelope import Answer
 from schemas.providers.wms import PROTOCOL, Count, Receipt, ReceivedLine, ShippedLine, StockDelta, StockSnapshot
+from serve.wms.reading import read_message
 from serve.wms.taking import Taking
 from tests.api.wms_line import change, opened
 
@@ -418,6 +419,69 @@ async def test_an_owner_that_does_not_answer_is_asked_again_and_after_six_days_n
         retried = await line.ask("POST", f"/letters/{letter['letter_id']}/retry", {"reason": "once more"})
         assert (retried.status, retried.code) == (409, "wms_letter_too_late")
         assert await line.stock(sku) == 0
+
+
+async def test_a_change_that_breaks_what_carries_it_out_is_dead_in_the_end_and_stops_no_other(shop) -> None:
+    desk = shop.application.desk
+    poison, good = await shop.sku(), await shop.sku()
+
+    async def breaking(kind, key, command, *, command_id, digest):
+        assert not key.startswith(poison), "a bug"
+        return await desk.ask(kind, key, command, command_id=command_id, digest=digest)
+
+    async with opened(shop) as line:
+        line.simulator.happen(change(poison, 1), change(good, 2))
+        await line.simulator.deliveries.quiet()
+        line.work.lines.forget()
+        connection = (await line.work.lines.all())[line.connection_id].connection
+        for _ in range(7):
+            await Taking(desk.wms_inbox, breaking, shop.clock, random.Random(1)).round(connection)
+            shop.clock_forward(5 * 3_600_000)
+        assert await line.stock(good) == 2
+        [letter] = await line.letters("in", "dead")
+        assert letter["reason"] == "internal_error"
+
+
+async def test_a_message_that_breaks_what_takes_it_apart_is_dead_in_the_end_and_stops_no_other(shop) -> None:
+    sku = await shop.sku()
+
+    def breaking(body: bytes, message_id: str):
+        assert message_id != "evt_000001", "a bug"
+        return read_message(body, message_id)
+
+    async with opened(shop) as line:
+        line.simulator.happen(change(sku, 1))
+        line.simulator.happen(change(sku, 2))
+        await line.simulator.deliveries.quiet()
+        for _ in range(7):
+            await shop.application.desk.wms_inbox.open_some(line.connection_id, "", breaking, shop.clock.now_ms(), 0.5)
+            shop.clock_forward(5 * 3_600_000)
+        await line.hear()
+        assert await line.stock(sku) == 2
+        assert [(letter["message_id"], letter["reason"]) for letter in await line.letters("in", "dead")] == [
+            ("evt_000001", "internal_error")
+        ]
+
+
+async def test_a_warehouse_with_too_many_messages_waiting_is_told_to_come_back_and_is_not_asked_for_more(shop) -> None:
+    sku = await shop.sku()
+    async with opened(shop) as line:
+        await shop.pool.execute(
+            "INSERT INTO wms_inbox (letter_id, connection_id, message_id, type, via, body, received_at_ms, due_ms) "
+            "SELECT 'wml_' || $1 || n, $1, 'x' || n, '', 'webhook', ''::bytea, 0, $2 FROM generate_series(1, 10000) n",
+            line.connection_id, 2**53,
+        )  # fmt: skip
+        line.work.lines.forget()
+        body = delta(sku)
+        answer = await shop.ask("POST", f"/v1/hooks/wms/{line.connection_id}", body, headers=signed(line, body), key=None)
+        assert (answer.status, answer.code) == (503, "busy")
+        assert answer.headers["retry-after"]
+        line.simulator.happen(change(sku, 1))
+        await line.round()
+        assert line.simulator.calls["changes"] == 0
+        await shop.pool.execute("DELETE FROM wms_inbox WHERE connection_id = $1", line.connection_id)
+        line.work.lines.forget()
+        assert (await shop.ask("POST", f"/v1/hooks/wms/{line.connection_id}", body, headers=signed(line, body), key=None)).status == 200
 
 
 # --- shipments ----------------------------------------------------------------------------------------
