@@ -78,13 +78,13 @@ async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Prog
     width = len(sheet.header)
     found = Judged(header=sheet.header, rows=[])
     found.add([msgspec.structs.replace(flaw, row=sheet.header_row) for flaw in wrong])
-    unreadable = _unreadable(sheet, found)
+    found.add([CellFlaw(row=row, column=column, code=code, params=params) for row, column, code, params in sheet.flaws])
+    unreadable = {(row, column) for row, column, *_ in sheet.flaws}
     for number, row in enumerate(sheet.rows, start=sheet.header_row + 1):
         cells, bad = cells_of(number, row, width)
         found.add(bad)
         found.rows.append((number, cells))
-        if bad:
-            unreadable.add(number)
+        unreadable.update((flaw.row, flaw.column) for flaw in bad)
     if wrong:
         return found
     ways = await ways_of(connection, merchant_id)
@@ -103,21 +103,17 @@ async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Prog
     return found
 
 
-def _unreadable(sheet: Sheet, found: Judged) -> set[int]:
-    """The rows with cells that could not be read, which are bad already: of those nothing else is said."""
-    found.add([CellFlaw(row=row, column=column, code=code, params=params) for row, column, code, params in sheet.flaws])
-    return {row for row, *_ in sheet.flaws}
-
-
 def _parts(groups: list[Group]) -> Iterator[list[Group]]:
     for start in range(0, len(groups), GROUPS_AT_ONCE):
         yield groups[start : start + GROUPS_AT_ONCE]
 
 
-def _judge(found: Judged, reader: Reader, group: Group, stored: Stored | None, unreadable: set[int]) -> None:
+def _judge(found: Judged, reader: Reader, group: Group, stored: Stored | None, unreadable: set[tuple[int, int]]) -> None:
+    """unreadable: cells that are bad already, whatever was read of them."""
     outcome = reader.read(group, stored.doc if stored else None)
-    if outcome.flaws:
-        found.add([flaw for flaw in outcome.flaws if flaw.row not in unreadable])
+    rows = {row for row, _ in group.rows} if unreadable else set()
+    if outcome.flaws or any(row in rows for row, _ in unreadable):
+        found.add([flaw for flaw in outcome.flaws if (flaw.row, flaw.column) not in unreadable])
     elif outcome.same:
         found.same += 1
     elif outcome.doc is not None:

