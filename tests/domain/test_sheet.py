@@ -285,10 +285,10 @@ def products(draw: Any, number: int) -> Product:
         for place, size in enumerate(sizes or ([""] if draw(st.booleans()) else []))
     )  # fmt: skip
     return Product(
-        code=f"P{number}", state="draft", shelf_at_ms=draw(st.integers(0, 10**12)), category_id=draw(st.sampled_from(["", "cat_1"])) or "cat_1",
+        code=f"P{number}", state="draft", shelf_at_ms=draw(st.integers(0, 10**12)), category_id="cat_1",
         brand_id=draw(st.sampled_from(["", "brd_1"])), slug=draw(st.sampled_from(["", f"p-{number}"])),
         texts=ProductTexts(en=draw(TEXTS), zh=draw(TEXTS | st.just(ProductText()))),
-        attributes=draw(st.sampled_from([{}, {"volume": 3.5}, {"volume": 2.0, "safe": True, "material": "=wood"}, {"use": ("tea", "milk")}])),
+        attributes=draw(st.sampled_from([{}, {"volume": 2.0, "safe": True, "material": "=wood"}, {"use": ("tea", "milk"), "volume": 3.5}])),
         images=draw(st.sampled_from([(), (Image(image_id="img_1", alt=Words(en="a;b", zh="=")), Image(image_id="img_2"))])),
         options=options, skus=skus,
     )  # fmt: skip
@@ -335,7 +335,10 @@ def test_options_come_back() -> None:
     options = (
         Option(
             option_id="color", titles=Words(en="Co;lor", zh="颜=色"),
-            values=(OptionValue(value_id="a/b", titles=Words(en="A,|@", zh=""), image_id="img_1"), OptionValue(value_id="b", titles=Words(zh="乙"))),
+            values=(
+                OptionValue(value_id="a/b", titles=Words(en="A,|@", zh=""), image_id="img_1"),
+                OptionValue(value_id="b", titles=Words(zh="乙")),
+            ),
         ),
         Option(option_id="size", titles=Words(en="Size"), values=(OptionValue(value_id="1", titles=Words(en="1")),)),
     )  # fmt: skip
@@ -432,10 +435,15 @@ def test_leading_zeros_of_a_barcode_stay() -> None:
 BASE = Product(
     code="P1", category_id="cat_1", slug="p-1", attributes={"volume": 2.0}, images=(Image(image_id="img_1"),),
     texts=ProductTexts(en=ProductText(title="Cup", detail="<p>x</p>"), zh=ProductText(title="杯")),
-    options=(Option(option_id="color", titles=Words(en="Color"), values=(OptionValue(value_id="red", titles=Words(en="Red", zh="红色")),)),),
+    options=(
+        Option(option_id="color", titles=Words(en="Color"), values=(OptionValue(value_id="red", titles=Words(en="Red", zh="红色")),)),
+    ),
     skus=(
         Sku(sku_id="sku_1", code="S1", choice={"color": "red"}, barcode="0012345678905", weight_g=7,
-            prices=(Price(currency="USD", amount=200), Price(currency="CNY", amount=900), Price(kind="tier", currency="CNY", amount=800, min_quantity=9))),
+            prices=(
+                Price(currency="USD", amount=200), Price(currency="CNY", amount=900),
+                Price(kind="tier", currency="CNY", amount=800, min_quantity=9),
+            )),
     ),
 )  # fmt: skip
 THERE = Known(by_sku={"S1": ("prd_1", "", "P1")}, by_code={("", "P1"): "prd_1"}, slugs={"p-1": "prd_1", "taken": "prd_9"})
