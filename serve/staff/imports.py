@@ -37,7 +37,7 @@ Cursor = Annotated[str | None, QueryParameter(max_length=200, description="`next
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 DryRun = Annotated[bool, QueryParameter(description="false: imported at once where no cell is bad")]
 Filter = Annotated[str, QueryParameter(max_length=64, pattern=r"^[A-Za-z0-9_.\-]*$")]
-State = Annotated[Literal["", "draft", "scheduled", "on_shelf", "off_shelf", "retired"], QueryParameter()]
+Standing = Annotated[Literal["", "draft", "scheduled", "on_shelf", "off_shelf", "retired"], QueryParameter(name="state")]
 Language = Annotated[Literal["", "en", "zh-CN"], QueryParameter(description="of the headers; by Accept-Language where empty")]
 
 
@@ -220,26 +220,26 @@ def _wish(request: ShopRequest, file_format: str, language: str, state: str, cat
 async def export_csv(
     request: ShopRequest,
     language: Language = "",
-    state: State = "",
+    standing: Standing = "",
     category_id: Filter = "",
     brand_id: Filter = "",
     merchant_id: Filter = "",
 ) -> Response[bytes]:
     """The products as an import takes them, as they stand now; a category holds those below it."""
-    return await _export(request, _wish(request, "csv", language, state, category_id, brand_id, merchant_id))
+    return await _export(request, _wish(request, "csv", language, standing, category_id, brand_id, merchant_id))
 
 
 @get("/v1/staff/exports/products.xlsx", operation_id="exportProductsWorkbook", media_type=WORKBOOK)
 async def export_workbook(
     request: ShopRequest,
     language: Language = "",
-    state: State = "",
+    standing: Standing = "",
     category_id: Filter = "",
     brand_id: Filter = "",
     merchant_id: Filter = "",
 ) -> Response[bytes]:
     """The same as a workbook."""
-    return await _export(request, _wish(request, "xlsx", language, state, category_id, brand_id, merchant_id))
+    return await _export(request, _wish(request, "xlsx", language, standing, category_id, brand_id, merchant_id))
 
 
 HANDLERS: Final[list[Any]] = [
