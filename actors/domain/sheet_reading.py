@@ -33,7 +33,7 @@ SEO_MAX: Final = 500
 HTML_MAX: Final = 200_000
 KEYWORDS_MAX: Final = 20
 BY_THEMSELVES: Final = frozenset({
-    "title_missing", "barcode_invalid", "barcode_repeated", "level_unknown", "tier_order", "price_above_list", "window_empty",
+    "title_missing", "barcode_invalid", "level_unknown", "tier_order", "price_above_list", "window_empty",
     "merchant_unknown", "shelf_time_missing", "off_before_shelf", "category_missing", "image_unknown", "image_repeated",
 })  # fmt: skip
 """Flaws of a document that are true whatever its bad cells should have been."""

@@ -14,7 +14,7 @@ from actors.storage.export import Wish
 from actors.storage.imports import Job
 from actors.storage.sheets.limits import FILE_BYTES_MAX, refusal_text
 from actors.storage.sheets.template import csv_template, workbook_template
-from schemas.http.imports import BadCell, ImportJob, ImportJobs, SheetColumn, SheetColumns
+from schemas.http.imports import ImportFlaws, ImportJob, ImportJobs, SheetColumn, SheetColumns
 from schemas.ids import is_id
 from schemas.problems import PROBLEMS, problem_of
 from serve.answers import timestamp
@@ -152,7 +152,7 @@ async def fetch_report(request: ShopRequest, job_id: FromPath[str]) -> Response[
 
 
 @get("/v1/staff/imports/{job_id:str}/flaws.json", operation_id="listImportFlaws")
-async def list_flaws(request: ShopRequest, job_id: FromPath[str]) -> Response[tuple[BadCell, ...]]:
+async def list_flaws(request: ShopRequest, job_id: FromPath[str]) -> Response[ImportFlaws]:
     """Every bad cell: where, and why in both languages."""
     found: Any = await _part(request, job_id, "list_json", "application/json", "json")
     return found  # type: ignore[no-any-return]

@@ -88,7 +88,7 @@ async def test_bad_cells_are_fetched_in_three_ways(shop, database_url: str) -> N
     assert (await shop.ask("GET", job, token=bearer)).json["bad_cells"] == 1
     refused = await shop.ask("POST", job + "/run", token=bearer)
     assert (refused.status, refused.code) == (409, "import_flawed")
-    [flaw] = (await shop.ask("GET", job + "/flaws.json", token=bearer)).json
+    [flaw] = (await shop.ask("GET", job + "/flaws.json", token=bearer)).json["flaws"]
     assert (flaw["row"], flaw["column"], flaw["cell"], flaw["code"]) == (2, "price CNY", "E2", "price_form")
     assert flaw["zh-CN"].startswith("价格")
     assert b"price_form" in (await shop.ask("GET", job + "/flaws.csv", token=bearer)).body
@@ -172,7 +172,7 @@ async def test_a_merchant_sees_own_jobs_and_goods_alone(shop, database_url: str)
     assert [list(row)[:2] for row in read_workbook(own.body).rows] == [[f"P-{mark}", one]]
     foreign = await sent(shop, rival, goods(mark), "/v1/staff/imports?dry_run=false")
     await worked(shop, database_url)
-    [flaw] = (await shop.ask("GET", f"/v1/staff/imports/{foreign.json['job_id']}/flaws.json", token=rival)).json
+    [flaw] = (await shop.ask("GET", f"/v1/staff/imports/{foreign.json['job_id']}/flaws.json", token=rival)).json["flaws"]
     assert flaw["code"] == "sku_taken"
 
 

@@ -74,7 +74,7 @@ class Shop:
         return b"".join([piece async for piece in self.imports.pieces(job.job_id, part)])
 
     async def flaws(self, job: Job) -> list[tuple[str, str]]:
-        return [(flaw["cell"], flaw["code"]) for flaw in json.loads(await self.part(job, "list_json"))]
+        return [(flaw["cell"], flaw["code"]) for flaw in json.loads(await self.part(job, "list_json"))["flaws"]]
 
     async def exported(self, file_format: str = "csv", **more: Any) -> bytes:
         path = self.folder / "exported"
