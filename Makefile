@@ -21,13 +21,14 @@ IN_RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c '$(IN_RANGE)' >/dev/null 2>&1 && { command -v "$$name"; break; }; done)
 
-.PHONY: help up test check browser bench bench-events bench-logins load peak lock clean
+.PHONY: help up test check browser bench bench-events bench-import bench-logins load peak lock clean
 
 help:
 	@echo 'make up     start the shop with real embedded servers, and print its addresses (Ctrl-C ends it)'
 	@echo 'make test   lint, types and every test (installs a browser for one of them, where it may)'
 	@echo 'make bench  durable orders a second against the baselines, with ratios and CPU an order'
 	@echo 'make bench-events  behaviour events a second, their CPU, and whether pages and orders feel them'
+	@echo 'make bench-import  50,000 SKUs from a file into the tables and back, by phase'
 	@echo 'make bench-logins  browsing and honest logins beside a credential-stuffing attack'
 	@echo 'make load   the Locust scenarios, ended by the audit of the books'
 	@echo 'make peak   the highest rate that one machine gives, with a C load generator'
@@ -61,6 +62,9 @@ bench: $(VENV)/.dev
 
 bench-events: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.bench_events
+
+bench-import: $(VENV)/.dev
+	@exec $(BIN)/python -m loadtests.bench_import
 
 bench-logins: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.stuffing
