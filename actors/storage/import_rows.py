@@ -30,15 +30,16 @@ KnownImages = Callable[[Any, list[str]], Awaitable[Container[str]]]
 """Which of these images there are, asked on a connection."""
 
 
-class Judged(msgspec.Struct, kw_only=True):
+class Judged:
     """What a sheet's rows come to. edits: what would be written; flaws: up to ``FLAWS_MAX``; bad: how many there are."""
 
-    header: list[str]
-    rows: list[tuple[int, list[str]]]
-    flaws: list[CellFlaw] = []
-    bad: int = 0
-    edits: list[Edit] = []
-    same: int = 0
+    def __init__(self, header: list[str]) -> None:
+        self.header = header
+        self.rows: list[tuple[int, list[str]]] = []
+        self.flaws: list[CellFlaw] = []
+        self.bad = 0
+        self.edits: list[Edit] = []
+        self.same = 0
 
     def add(self, flaws: Sequence[CellFlaw]) -> None:
         """Keep these flaws, as far as there is room."""
@@ -81,7 +82,7 @@ async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Prog
     """
     plan, wrong = plan_of(sheet.header)
     width = len(sheet.header)
-    found = Judged(header=sheet.header, rows=[])
+    found = Judged(sheet.header)
     found.add([msgspec.structs.replace(flaw, row=sheet.header_row) for flaw in wrong])
     found.add([CellFlaw(row=row, column=column, code=code, params=params) for row, column, code, params in sheet.flaws])
     unreadable = {(row, column) for row, column, *_ in sheet.flaws}
