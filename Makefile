@@ -22,6 +22,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 	"$$name" -c '$(IN_RANGE)' >/dev/null 2>&1 && { command -v "$$name"; break; }; done)
 
 .PHONY: help up test check browser bench bench-events bench-logins bench-search load peak lock clean
+.PHONY: help up test check browser bench bench-events bench-import bench-logins load peak lock clean
 .PHONY: help up test check browser bench bench-events bench-goods bench-logins load peak lock clean
 
 help:
@@ -29,6 +30,7 @@ help:
 	@echo 'make test   lint, types and every test (installs a browser for one of them, where it may)'
 	@echo 'make bench  durable orders a second against the baselines, with ratios and CPU an order'
 	@echo 'make bench-events  behaviour events a second, their CPU, and whether pages and orders feel them'
+	@echo 'make bench-import  50,000 SKUs from a file into the tables and back, by phase'
 	@echo 'make bench-goods  documents of 50,000 products written, written again and changed, and single edits'
 	@echo 'make bench-logins  browsing and honest logins beside a credential-stuffing attack'
 	@echo 'make bench-search  how good the search is by judged queries, how quick, and how late it follows'
@@ -69,6 +71,8 @@ bench-events: $(VENV)/.dev
 
 bench-search: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.bench_search
+bench-import: $(VENV)/.dev
+	@exec $(BIN)/python -m loadtests.bench_import
 bench-goods: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.bench_goods
 

@@ -4,7 +4,7 @@ The tables are asked before (``Known``): which products and SKUs there are. What
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +33,7 @@ SEO_MAX: Final = 500
 HTML_MAX: Final = 200_000
 KEYWORDS_MAX: Final = 20
 BY_THEMSELVES: Final = frozenset({
-    "title_missing", "barcode_invalid", "barcode_repeated", "level_unknown", "tier_order", "price_above_list", "window_empty",
+    "title_missing", "barcode_invalid", "level_unknown", "tier_order", "price_above_list", "window_empty",
     "merchant_unknown", "shelf_time_missing", "off_before_shelf", "category_missing", "image_unknown", "image_repeated",
 })  # fmt: skip
 """Flaws of a document that are true whatever its bad cells should have been."""
@@ -79,11 +79,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a group. doc: None where cells are bad, or nothing changes (``same``)."""
+    """What became of a group. doc: None where cells are bad, or nothing changes (``same``). places: of each SKU its row, 0: none."""
 
     doc: Product | None
     same: bool
     flaws: tuple[CellFlaw, ...]
+    places: tuple[int, ...] = ()
 
 
 def cells_of(row: int, cells: Sequence[str], width: int) -> tuple[list[str], list[CellFlaw]]:
@@ -185,7 +186,18 @@ class Reader:
             for flaw in flaws(doc, self._ways.terms)
             for row, column in [self._where(flaw.path, doc, first[0], places)]
         ]
-        return Outcome(doc=None if wrong else doc, same=False, flaws=tuple(wrong))
+        return Outcome(doc=None if wrong else doc, same=False, flaws=tuple(wrong), places=tuple(places))
+
+    def image_flaws(self, group: Group, outcome: Outcome, there: Container[str]) -> list[CellFlaw]:
+        """Where the document of a group names images that are not there."""
+        if outcome.doc is None:
+            return []
+        terms = msgspec.structs.replace(self._ways.terms, has_image=lambda image_id: image_id in there)
+        found = [flaw for flaw in flaws(outcome.doc, terms) if flaw.code == "image_unknown"]
+        cells = [self._where(flaw.path, outcome.doc, group.rows[0][0], outcome.places) for flaw in found]
+        return [
+            CellFlaw(row=row, column=column, code=flaw.code, params=flaw.params) for flaw, (row, column) in zip(found, cells, strict=True)
+        ]
 
     # --- the product's own cells ------------------------------------------------------------------
 

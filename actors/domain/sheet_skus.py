@@ -58,7 +58,7 @@ def ordered(prices: Sequence[Price], main: str) -> tuple[Price, ...]:
     return tuple(sorted(prices, key=place))
 
 
-NO_PRICES: Final = (Price(currency="XXX", amount=0),)
+NO_PRICES: Final = (Price(currency="ZZZ", amount=0),)
 """In place of prices that are missing, which is a flaw."""
 
 

@@ -26,7 +26,7 @@ WITH RECURSIVE below AS (
 SELECT product_id, merchant_id, code FROM product
 WHERE ($1 = '' OR merchant_id = $1) AND ($2 = '' OR state = $2) AND ($3 = '' OR category_id IN (SELECT category_id FROM below))
     AND ($4 = '' OR brand_id = $4)"""
-COUNT: Final = f"SELECT count(*) FROM ({_CHOSEN} LIMIT $5) AS some"
+COUNT: Final = f"SELECT count(*) FROM ({_CHOSEN} LIMIT $5) AS chosen"
 IDS: Final = f"""
 SELECT product_id FROM ({_CHOSEN}) AS chosen
 ORDER BY coalesce(merchant_id, '') COLLATE "C", coalesce(code, product_id) COLLATE "C\""""

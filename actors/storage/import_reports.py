@@ -29,7 +29,7 @@ def header_name(judged: Judged, column: int) -> str:
 
 
 def list_json(judged: Judged) -> bytes:
-    """The bad cells as a JSON list, one a line, in both languages."""
+    """The bad cells as JSON, one a line, in both languages."""
     lines = []
     for flaw in judged.flaws:
         shown_flaw = {
@@ -42,7 +42,7 @@ def list_json(judged: Judged) -> bytes:
             "zh-CN": words_of(flaw.code, flaw.params, "zh-CN"),
         }
         lines.append(json.dumps(shown_flaw, ensure_ascii=False))
-    return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
+    return ('{"flaws": [\n' + ",\n".join(lines) + "\n]}\n").encode()
 
 
 def list_csv(judged: Judged, language: str) -> bytes:

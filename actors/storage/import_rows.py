@@ -1,13 +1,13 @@
 """What an import's rows mean to the tables: which products and SKUs there are, what cells may name, and the documents that come of it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from actors.domain.product import Terms
+from actors.domain.product import Terms, images_of
 from actors.domain.sheet import CellFlaw, Plan, plan_of
-from actors.domain.sheet_reading import Group, Known, Reader, Ways, cells_of, codes_of, groups_of
+from actors.domain.sheet_reading import Group, Known, Outcome, Reader, Ways, cells_of, codes_of, groups_of
 from actors.storage.goods import Edit, Stored, read_stored, read_terms
 from actors.storage.sheets.limits import FLAWS_MAX, Sheet
 
@@ -26,17 +26,20 @@ CATEGORY_SLUGS: Final = "SELECT slug, category_id FROM category"
 BRAND_SLUGS: Final = "SELECT slug, brand_id FROM brand"
 
 Progress = Callable[[int], Awaitable[None]]
+KnownImages = Callable[[Any, list[str]], Awaitable[Container[str]]]
+"""Which of these images there are, asked on a connection."""
 
 
-class Judged(msgspec.Struct, kw_only=True):
+class Judged:
     """What a sheet's rows come to. edits: what would be written; flaws: up to ``FLAWS_MAX``; bad: how many there are."""
 
-    header: list[str]
-    rows: list[tuple[int, list[str]]]
-    flaws: list[CellFlaw] = []
-    bad: int = 0
-    edits: list[Edit] = []
-    same: int = 0
+    def __init__(self, header: list[str]) -> None:
+        self.header = header
+        self.rows: list[tuple[int, list[str]]] = []
+        self.flaws: list[CellFlaw] = []
+        self.bad = 0
+        self.edits: list[Edit] = []
+        self.same = 0
 
     def add(self, flaws: Sequence[CellFlaw]) -> None:
         """Keep these flaws, as far as there is room."""
@@ -72,19 +75,22 @@ async def _fetch(connection: Any, sql: str, names: set[str]) -> AsyncIterator[An
             yield row
 
 
-async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Progress) -> Judged:
-    """Read a sheet against the tables. progress: told of the rows that are done, from time to time."""
+async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Progress, known_images: KnownImages | None = None) -> Judged:
+    """Read a sheet against the tables. progress: told of the rows that are done, from time to time.
+
+    known_images: without it documents may name any.
+    """
     plan, wrong = plan_of(sheet.header)
     width = len(sheet.header)
-    found = Judged(header=sheet.header, rows=[])
+    found = Judged(sheet.header)
     found.add([msgspec.structs.replace(flaw, row=sheet.header_row) for flaw in wrong])
-    unreadable = _unreadable(sheet, found)
+    found.add([CellFlaw(row=row, column=column, code=code, params=params) for row, column, code, params in sheet.flaws])
+    unreadable = {(row, column) for row, column, *_ in sheet.flaws}
     for number, row in enumerate(sheet.rows, start=sheet.header_row + 1):
         cells, bad = cells_of(number, row, width)
         found.add(bad)
         found.rows.append((number, cells))
-        if bad:
-            unreadable.add(number)
+        unreadable.update((flaw.row, flaw.column) for flaw in bad)
     if wrong:
         return found
     ways = await ways_of(connection, merchant_id)
@@ -95,18 +101,15 @@ async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Prog
     done = 0
     for some in _parts(groups):
         there = await read_stored(connection, [group.product_id for group in some if group.product_id])
-        for group in some:
-            _judge(found, reader, group, there.get(group.product_id), unreadable)
+        outcomes = [reader.read(group, stored.doc if (stored := there.get(group.product_id)) else None) for group in some]
+        images = await _images(connection, outcomes, known_images)
+        for group, outcome in zip(some, outcomes, strict=True):
+            flaws = outcome.flaws if images is None else (*outcome.flaws, *reader.image_flaws(group, outcome, images))
+            _judge(found, group, msgspec.structs.replace(outcome, flaws=flaws), there.get(group.product_id), unreadable)
             done += len(group.rows)
         await progress(done)
     found.flaws.sort(key=lambda flaw: (flaw.row, flaw.column))
     return found
-
-
-def _unreadable(sheet: Sheet, found: Judged) -> set[int]:
-    """The rows with cells that could not be read, which are bad already: of those nothing else is said."""
-    found.add([CellFlaw(row=row, column=column, code=code, params=params) for row, column, code, params in sheet.flaws])
-    return {row for row, *_ in sheet.flaws}
 
 
 def _parts(groups: list[Group]) -> Iterator[list[Group]]:
@@ -114,10 +117,17 @@ def _parts(groups: list[Group]) -> Iterator[list[Group]]:
         yield groups[start : start + GROUPS_AT_ONCE]
 
 
-def _judge(found: Judged, reader: Reader, group: Group, stored: Stored | None, unreadable: set[int]) -> None:
-    outcome = reader.read(group, stored.doc if stored else None)
-    if outcome.flaws:
-        found.add([flaw for flaw in outcome.flaws if flaw.row not in unreadable])
+async def _images(connection: Any, outcomes: Sequence[Outcome], known_images: KnownImages | None) -> Container[str] | None:
+    """The images that there are of those that documents name; None where nobody is to look."""
+    named = {image_id for outcome in outcomes if outcome.doc is not None for image_id in images_of(outcome.doc)}
+    return await known_images(connection, sorted(named)) if known_images is not None and named else None
+
+
+def _judge(found: Judged, group: Group, outcome: Outcome, stored: Stored | None, unreadable: set[tuple[int, int]]) -> None:
+    """unreadable: cells that are bad already, whatever was read of them."""
+    rows = {row for row, _ in group.rows} if unreadable else set()
+    if outcome.flaws or any(row in rows for row, _ in unreadable):
+        found.add([flaw for flaw in outcome.flaws if (flaw.row, flaw.column) not in unreadable])
     elif outcome.same:
         found.same += 1
     elif outcome.doc is not None:

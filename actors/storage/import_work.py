@@ -7,9 +7,11 @@ its step is done again from its file. The import itself is one transaction that 
 import asyncio
 import hashlib
 import json
+import resource
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +25,9 @@ from actors.storage import staff_actions
 from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
 from actors.storage.goods import By, Goods, NotWritten
 from actors.storage.import_reports import list_csv, list_json, sheet_again
-from actors.storage.import_rows import Judged, judged
+from actors.storage.import_rows import Judged, KnownImages, judged
 from actors.storage.imports import DROP, DROP_UPLOADS, KEEP_MS, NOW, PERMISSION, PIECE, PIECE_BYTES, UPLOADING_MS
-from actors.storage.sheets.limits import SheetRefused
+from actors.storage.sheets.limits import Sheet, SheetRefused
 from actors.storage.sheets.reading import read_sheet
 from actors.storage.staff import actor_of
 from schemas.ids import random_id
@@ -36,6 +38,7 @@ TRIES_MAX: Final = 5
 """A job that ended its worker so often is given up."""
 AGAIN_MAX: Final = 3
 """How often a sheet is read anew because somebody changed its goods meanwhile."""
+KIB: Final = 1024
 TOLD_S: Final = 0.5
 """Between two lines of progress."""
 FOLDER: Final = "import-"
@@ -50,7 +53,8 @@ MOVE: Final = "UPDATE import_job SET state = $3, tries = $4, rows_done = 0 WHERE
 READ: Final = "UPDATE import_job SET format = $2, encoding = $3, rows_total = $4 WHERE job_id = $1"
 TELL: Final = "UPDATE import_job SET rows_done = $2 WHERE job_id = $1 RETURNING state"
 CHECKED: Final = """
-UPDATE import_job SET state = 'checked', bad_cells = $2, created = $3, changed = $4, same = $5, rows_done = rows_total, ended_at_ms = $6
+UPDATE import_job SET state = 'checked', bad_cells = $2, created = $3, changed = $4, same = $5, rows_done = rows_total, ended_at_ms = $6,
+    read_ms = $7, check_ms = $8, write_ms = $9, peak_bytes = $10
 WHERE job_id = $1 AND state IN ('checking', 'importing') RETURNING job_id"""
 ENDED: Final = """
 UPDATE import_job SET state = $2, reason = $3, params = $4::text::jsonb,
@@ -58,7 +62,7 @@ UPDATE import_job SET state = $2, reason = $3, params = $4::text::jsonb,
 WHERE job_id = $1 AND state IN ('uploaded', 'checking', 'importing') RETURNING job_id"""
 DONE: Final = """
 UPDATE import_job SET state = 'done', created = $2, changed = $3, same = $4, rows_done = rows_total, bad_cells = 0,
-    ended_at_ms = (extract(epoch FROM clock_timestamp()) * 1000)::bigint
+    ended_at_ms = (extract(epoch FROM clock_timestamp()) * 1000)::bigint, read_ms = $5, check_ms = $6, write_ms = $7, peak_bytes = $8
 WHERE job_id = $1 AND state = 'importing' RETURNING job_id"""
 ADD_PIECES: Final = "INSERT INTO import_piece (job_id, part, position, data) VALUES ($1, $2, $3, $4)"
 DROP_PARTS: Final = "DELETE FROM import_piece WHERE job_id = $1 AND part <> 'file'"
@@ -88,9 +92,16 @@ class Cancelled(Exception):
 
 
 class Worker:
-    """Works until there is nothing to do. url: of the database. folder: for files while they are read."""
+    """Works until there is nothing to do. url: of the database. folder: for files while they are read. read: reads one of them.
 
-    def __init__(self, url: str, folder: Path) -> None:
+    known_images: without it documents may name any image.
+    """
+
+    def __init__(
+        self, url: str, folder: Path, read: Callable[[Path, Path], Sheet] = read_sheet, known_images: KnownImages | None = None
+    ) -> None:
+        self._read = read
+        self._known_images = known_images
         self._url = url
         self._folder = folder
         self._link: Any = None
@@ -184,7 +195,7 @@ class Worker:
         began = time.perf_counter()
         path = folder / "file"
         await self._fetch(task, path)
-        sheet = await asyncio.to_thread(read_sheet, path, folder / "rows")
+        sheet = await asyncio.to_thread(self._read, path, folder / "rows")
         self._phase("read", began)
         await self._side.execute(READ, task.job_id, sheet.format, sheet.encoding, len(sheet.rows))
         began = time.perf_counter()
@@ -192,13 +203,19 @@ class Worker:
         async def progress(rows: int) -> None:
             await self._tell(task, rows)
 
-        found = await judged(self._link, sheet, task.merchant_id, progress)
+        found = await judged(self._link, sheet, task.merchant_id, progress, self._known_images)
         self._format = sheet.format
         self._phase("check", began)
         return found
 
     def _phase(self, name: str, began_s: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began_s
+
+    def _costs(self) -> tuple[int, int, int, int]:
+        """Milliseconds of each phase, and the memory of this process, or of the one that read, at its peak."""
+        phases = [round(self.seconds.get(name, 0.0) * 1000) for name in ("read", "check", "write")]
+        peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return phases[0], phases[1], phases[2], max(peaks) * KIB
 
     async def _fetch(self, task: Task, path: Path) -> None:
         """The file out of its pieces. SheetRefused where it is not what was sent."""
@@ -233,7 +250,7 @@ class Worker:
                     await self._side.execute(ADD_PIECES, task.job_id, part, position, data[start : start + PIECE_BYTES])
             now_ms = await self._side.fetchval(NOW)
             counts = (found.bad, new, len(found.edits) - new, found.same)
-            if await self._side.fetchval(CHECKED, task.job_id, *counts, now_ms if found.bad else 0) is None:
+            if await self._side.fetchval(CHECKED, task.job_id, *counts, now_ms if found.bad else 0, *self._costs()) is None:
                 raise Cancelled
 
     async def _written(self, task: Task, found: Judged) -> bool:
@@ -251,13 +268,12 @@ class Worker:
                 new = sum(not edit.product_id for edit in found.edits)
                 changed = sum(one.changed for one in written) - new
                 same = found.same + len(written) - new - changed
-                if await self._link.fetchval(DONE, task.job_id, new, changed, same) is None:
+                self._phase("write", began)
+                if await self._link.fetchval(DONE, task.job_id, new, changed, same, *self._costs()) is None:
                     raise Cancelled
         except NotWritten as refused:
             log.info("import_meets_changes", job_id=task.job_id, products=len(refused.refusals))
             return False
-        finally:
-            self._phase("write", began)
         log.info("import_done", job_id=task.job_id, created=new, changed=changed, same=same, seconds=self.seconds)
         return True
 

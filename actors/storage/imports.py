@@ -29,7 +29,8 @@ PERMISSION: Final = "goods.import"
 LIVE: Final = ("uploading", "uploaded", "checking", "checked", "importing")
 
 _COLUMNS: Final = """job_id, state, merchant_id, actor_id, role, file_name, file_bytes, language, dry_run, format, encoding, rows_total,
-    rows_done, bad_cells, created, changed, same, reason, params::text AS params, asked_at_ms, ended_at_ms"""
+    rows_done, bad_cells, created, changed, same, read_ms, check_ms, write_ms,
+    peak_bytes, reason, params::text AS params, asked_at_ms, ended_at_ms"""
 NOW: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 BEGIN: Final = """
 INSERT INTO import_job (job_id, state, merchant_id, actor_id, role, file_name, file_bytes, digest, language, dry_run, asked_at_ms)
@@ -61,7 +62,10 @@ DROP_UPLOADS: Final = "DELETE FROM import_job WHERE state = 'uploading' AND aske
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One import. reason, params: why it was refused or failed. created, changed, same: products. Times UTC, ms; 0: not yet."""
+    """One import. reason, params: why it was refused or failed. created, changed, same: products. Times UTC, ms; 0: not yet.
+
+    read_ms, check_ms, write_ms: what each phase took. peak_bytes: the worker's memory, or that of the process which read the file.
+    """
 
     job_id: str
     state: str
@@ -80,6 +84,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     changed: int
     same: int
+    read_ms: int
+    check_ms: int
+    write_ms: int
+    peak_bytes: int
     reason: str
     params: dict[str, Any]
     asked_at_ms: int

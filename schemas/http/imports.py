@@ -53,6 +53,12 @@ class BadCell(msgspec.Struct, frozen=True, kw_only=True, rename={"zh": "zh-CN"})
     zh: str
 
 
+class ImportFlaws(msgspec.Struct, frozen=True, kw_only=True):
+    """Every bad cell of an import, by row and column."""
+
+    flaws: tuple[BadCell, ...]
+
+
 class SheetColumn(msgspec.Struct, frozen=True, kw_only=True):
     """One column. ``en``, ``zh``: its header, either of which is read. ``of``: product or sku."""
 

@@ -14,7 +14,7 @@ from actors.storage.export import Wish
 from actors.storage.imports import Job
 from actors.storage.sheets.limits import FILE_BYTES_MAX, refusal_text
 from actors.storage.sheets.template import csv_template, workbook_template
-from schemas.http.imports import BadCell, ImportJob, ImportJobs, SheetColumn, SheetColumns
+from schemas.http.imports import ImportFlaws, ImportJob, ImportJobs, SheetColumn, SheetColumns
 from schemas.ids import is_id
 from schemas.problems import PROBLEMS, problem_of
 from serve.answers import timestamp
@@ -37,7 +37,7 @@ Cursor = Annotated[str | None, QueryParameter(max_length=200, description="`next
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 DryRun = Annotated[bool, QueryParameter(description="false: imported at once where no cell is bad")]
 Filter = Annotated[str, QueryParameter(max_length=64, pattern=r"^[A-Za-z0-9_.\-]*$")]
-State = Annotated[Literal["", "draft", "scheduled", "on_shelf", "off_shelf", "retired"], QueryParameter()]
+Standing = Annotated[Literal["", "draft", "scheduled", "on_shelf", "off_shelf", "retired"], QueryParameter(name="state")]
 Language = Annotated[Literal["", "en", "zh-CN"], QueryParameter(description="of the headers; by Accept-Language where empty")]
 
 
@@ -152,7 +152,7 @@ async def fetch_report(request: ShopRequest, job_id: FromPath[str]) -> Response[
 
 
 @get("/v1/staff/imports/{job_id:str}/flaws.json", operation_id="listImportFlaws")
-async def list_flaws(request: ShopRequest, job_id: FromPath[str]) -> Response[tuple[BadCell, ...]]:
+async def list_flaws(request: ShopRequest, job_id: FromPath[str]) -> Response[ImportFlaws]:
     """Every bad cell: where, and why in both languages."""
     found: Any = await _part(request, job_id, "list_json", "application/json", "json")
     return found  # type: ignore[no-any-return]
@@ -220,26 +220,26 @@ def _wish(request: ShopRequest, file_format: str, language: str, state: str, cat
 async def export_csv(
     request: ShopRequest,
     language: Language = "",
-    in_state: State = "",
+    standing: Standing = "",
     category_id: Filter = "",
     brand_id: Filter = "",
     merchant_id: Filter = "",
 ) -> Response[bytes]:
     """The products as an import takes them, as they stand now; a category holds those below it."""
-    return await _export(request, _wish(request, "csv", language, in_state, category_id, brand_id, merchant_id))
+    return await _export(request, _wish(request, "csv", language, standing, category_id, brand_id, merchant_id))
 
 
 @get("/v1/staff/exports/products.xlsx", operation_id="exportProductsWorkbook", media_type=WORKBOOK)
 async def export_workbook(
     request: ShopRequest,
     language: Language = "",
-    in_state: State = "",
+    standing: Standing = "",
     category_id: Filter = "",
     brand_id: Filter = "",
     merchant_id: Filter = "",
 ) -> Response[bytes]:
     """The same as a workbook."""
-    return await _export(request, _wish(request, "xlsx", language, in_state, category_id, brand_id, merchant_id))
+    return await _export(request, _wish(request, "xlsx", language, standing, category_id, brand_id, merchant_id))
 
 
 HANDLERS: Final[list[Any]] = [

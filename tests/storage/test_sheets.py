@@ -22,7 +22,7 @@ from actors.storage.imports import shown_name
 from actors.storage.sheets import limits, reading
 from actors.storage.sheets.csv_reading import read_csv
 from actors.storage.sheets.limits import TEXTS, Sheet, SheetRefused, refusal_text
-from actors.storage.sheets.reading import _read, read_sheet
+from actors.storage.sheets.reading import read_here, read_sheet
 from actors.storage.sheets.template import csv_template, workbook_template
 from actors.storage.sheets.workbook_reading import read_workbook
 from actors.storage.sheets.writing import csv_pieces, write_workbook
@@ -145,7 +145,7 @@ def test_whatever_bytes_come_are_read_or_refused(data: bytes) -> None:
 
 def read_or_refused(data: bytes) -> bool:
     try:
-        return isinstance(_read(data), Sheet)
+        return isinstance(read_here(data), Sheet)
     except SheetRefused as refused:
         return refused.code in TEXTS
 
@@ -343,7 +343,7 @@ def test_a_hostile_file_is_refused_at_once(what: str) -> None:
     data = make()
     began = time.perf_counter()
     with pytest.raises(SheetRefused) as refused:
-        _read(data)
+        read_here(data)
     assert refused.value.code == code
     assert time.perf_counter() - began < 3
     for language in ("en", "zh-CN"):

@@ -24,6 +24,11 @@ CREATE TABLE import_job (
     created integer NOT NULL DEFAULT 0,
     changed integer NOT NULL DEFAULT 0,
     same integer NOT NULL DEFAULT 0,
+    -- What it took: reading the file, checking it, writing; and the worker's memory at its peak, with the process that read.
+    read_ms integer NOT NULL DEFAULT 0,
+    check_ms integer NOT NULL DEFAULT 0,
+    write_ms integer NOT NULL DEFAULT 0,
+    peak_bytes bigint NOT NULL DEFAULT 0,
     reason text NOT NULL DEFAULT '',
     params jsonb NOT NULL DEFAULT '{}',
     -- How often a worker began with it since it is in this state: what ends its worker each time is given up.

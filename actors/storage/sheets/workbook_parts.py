@@ -93,7 +93,6 @@ def open_workbook(data: bytes) -> Workbook:
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
         zlib.error,
-        NotImplementedError,
         EOFError,
         KeyError,
         ValueError,
