@@ -85,15 +85,12 @@ class Search:
         view = self._reader.view()
         try:
             return work(view)
-        except (OSError, ValueError, msgspec.DecodeError) as error:
-            self._reader.damaged(f"{type(error).__name__}: {error}")
-            raise NoIndex(str(error)) from error
         except BaseException as error:
-            # What the index's own code throws when a file is not what it was when it was opened; it is no Exception.
-            if type(error).__name__ != "PanicException":
-                raise
-            self._reader.damaged(str(error))
-            raise NoIndex(str(error)) from error
+            # The index's own code may throw what is no Exception, when a file is not what it was when it was opened.
+            ours = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+            if ours and self._reader.is_damaged(f"{type(error).__name__}: {error}"):
+                raise NoIndex(str(error)) from error
+            raise
 
     # --- matching -----------------------------------------------------------------------------------
 
