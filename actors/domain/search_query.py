@@ -67,10 +67,11 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 class Synonyms:
     """Groups of texts that mean the same, in all languages of the shop; found by their words, the longest first.
 
-    han: what is Chinese among them, a word each, for whoever cuts a query.
+    han: what is Chinese among them, a word each, for whoever cuts a query. read: how such a word is typed in Latin letters, which
+    then means the same, unless it is a word of its own.
     """
 
-    def __init__(self, groups: Iterable[Sequence[str]]) -> None:
+    def __init__(self, groups: Iterable[Sequence[str]], read: Callable[[str], str] = lambda _: "") -> None:
         self._ways: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         for group in groups:
             members = distinct_ways(tuple(words(text, lambda run: [run])) for text in group)
@@ -78,6 +79,12 @@ class Synonyms:
                 known = self._ways.setdefault(member, [])
                 known += [other for other in members if other != member and other not in known]
         self.han = frozenset(way[0] for way in self._ways if len(way) == 1 and is_han(way[0]))
+        heard: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        for word in sorted(self.han):
+            typed = (read(word),) if len(word) > 1 else ("",)
+            if typed[0] and typed not in self._ways:
+                heard.setdefault(typed, []).extend([(word,), *self._ways[(word,)]])
+        self._ways |= {typed: distinct_ways(ways) for typed, ways in heard.items()}
 
     def of(self, typed: tuple[str, ...]) -> list[tuple[str, ...]]:
         """What means the same as these words together."""

@@ -90,8 +90,8 @@ def characters(text: str) -> list[str]:
     return found
 
 
-def readings(text: str, cut: Cut, read: Read) -> tuple[list[str], list[str]]:
-    """(in full, by initials): how the Chinese of a text is typed in Latin letters, word by word, in pairs, and whole runs."""
+def readings(text: str, cut: Cut, finely: Cut, read: Read) -> tuple[list[str], list[str]]:
+    """(in full, by initials): how the Chinese of a text is typed in Latin letters: words, words within words, pairs, whole runs."""
     full: list[str] = []
     initials: list[str] = []
     for run in runs(folded(text)):
@@ -99,8 +99,8 @@ def readings(text: str, cut: Cut, read: Read) -> tuple[list[str], list[str]]:
             continue
         parts = [word for word in cut(run) if is_han(word)]
         pairs = [first + second for first, second in itertools.pairwise(parts)]
-        whole = [run] if len(run) <= RUN_READ_MAX else []
-        for word in distinct([*parts, *pairs, *whole]):
+        together = [run] if len(run) <= RUN_READ_MAX else []
+        for word in distinct([*parts, *pairs, *together, *filter(is_han, finely(run))]):
             syllables = read(word)
             full.append("".join(syllables))
             if len(syllables) > 1:

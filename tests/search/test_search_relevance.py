@@ -1,9 +1,12 @@
 """How good the search is, by judged queries; and that facets, filters, orders and pages are what a count by hand says."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from actors.domain.search_query import Wish
+from actors.storage.search.index import DAMAGED, current
 from actors.storage.search.searching import Search
 from loadtests.relevance import Label, Rule, gain, labels, score, summary
 
@@ -140,3 +143,12 @@ def test_suggestions_come_for_what_is_typed_in_any_script(search: Search) -> Non
     assert (brand.value, brand.titles.zh) == ("brd_nike", "耐克")
     assert brand.count > 0
     assert search.suggest("  ").suggestions == ()
+
+
+def test_a_fault_of_ours_is_no_damage_of_the_index(search: Search, indexed: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        search._guarded(lambda view: view.searcher.num_docs / 0)
+    used = current(indexed)
+    assert used is not None
+    assert not (used / DAMAGED).exists()
+    assert search.search(Wish(text="milk")).hits

@@ -8,6 +8,7 @@ import math
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from actors.domain.search_query import EMPTY_WORDS
 from actors.storage.search.reading import View
 
 WORD_MAX: Final = 8
@@ -71,10 +72,11 @@ class Cutting:
         found: list[str] = []
         group: list[str] = []
         for word in [*words, ""]:
-            if len(word) == 1 and len(group) < _TYPO_MAX:
+            if len(word) == 1 and word not in EMPTY_WORDS and len(group) < _TYPO_MAX:
                 group.append(word)
                 continue
             found += ["".join(group)] if len(group) > 1 and not all(map(self.known, group)) else group
-            group = [word] if len(word) == 1 else []
-            found += [word] if len(word) > 1 else []
+            alone = len(word) != 1 or word in EMPTY_WORDS
+            group = [] if alone else [word]
+            found += [word] if alone and word else []
         return found

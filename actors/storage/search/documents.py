@@ -79,7 +79,7 @@ def _add_words(document: tantivy.Document, row: Any, names: Names, path: list[st
     _add(document, "words", _cut(others))
     _add(document, "exact", distinct(whole(text) for text in (row["type"], *nearest) if text and whole(text)))
     _add(document, "chars", [one for text in (*titles, *nearest, *brands) if text for one in (*characters(text), "\x1e")])
-    full, initials = readings(" ".join(text for text in (*titles, *nearest, *brands) if text), cut, read)
+    full, initials = readings(" ".join(text for text in (*titles, *nearest, *brands) if text), cut, cut_finely, read)
     _add(document, "pinyin", full)
     _add(document, "initials", initials)
     _add(document, "code", codes([row["code"] or "", *(row["codes"] or ()), *(row["barcodes"] or ()), *(row["ids"] or ())]))

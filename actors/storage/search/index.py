@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import tantivy
 
-VERSION: Final = 2
+VERSION: Final = 1
 """Of the fields and of how texts are cut. An index of another version is built anew."""
 
 CURRENT: Final = "current"

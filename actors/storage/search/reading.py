@@ -9,12 +9,13 @@ import msgspec
 import structlog
 import tantivy
 
-from actors.storage.search.index import DAMAGED, META, NAMES, Cursor, current, schema, stored
+from actors.storage.search.index import DAMAGED, META, NAMES, Cursor, current, damage, schema, stored
 from actors.storage.search.plain import NoIndex
 from actors.storage.search.rows import Named, Names
 
 log = structlog.get_logger("stampede.search")
 
+OPEN_TRIES: Final = 2
 LOOK_S: Final = 0.2
 """An index is asked at most so often whether it has changed."""
 
@@ -66,24 +67,39 @@ class Reader:
         now = time.monotonic()
         if self._view is None or now - self._looked >= LOOK_S:
             self._looked = now
-            try:
-                self._renew()
-            except (OSError, ValueError, msgspec.DecodeError) as error:
-                self.damaged(str(error))
-                raise NoIndex(str(error)) from error
+            self._renew_or_say()
         if self._view is None:
             raise NoIndex("there is none")
         return self._view
 
-    def damaged(self, reason: str) -> None:
-        """It cannot be read: have the indexer make another, and forget this one."""
-        log.error("search_index_damaged", path=str(self._path), reason=reason)
-        if self._path is not None:
+    def _renew_or_say(self) -> None:
+        """NoIndex when what is in use cannot be opened. One that was replaced while it was being opened is no fault."""
+        for _ in range(OPEN_TRIES):
             try:
-                (self._path / DAMAGED).touch()
-            except OSError as error:
-                log.warning("search_index_not_marked", reason=str(error))
+                self._renew()
+                return
+            except (OSError, ValueError, msgspec.DecodeError) as error:
+                reason = str(error)
+                if self.is_damaged(reason):
+                    break
+                self._path = self._index = self._view = None
+        raise NoIndex(reason)
+
+    def is_damaged(self, reason: str) -> bool:
+        """Whether files of the index are not what they were. Then it is forgotten, and the indexer makes another.
+
+        Asked after a failure: a search that fails for another reason is a fault of ours, and no reason to build anything.
+        """
+        path = self._path
+        if path is None or not path.exists() or not (wrong := damage(path)):
+            return False
+        log.error("search_index_damaged", path=str(path), reason=reason, file=wrong)
+        try:
+            (path / DAMAGED).touch()
+        except OSError as error:
+            log.warning("search_index_not_marked", reason=str(error))
         self._path = self._index = self._view = None
+        return True
 
     def _renew(self) -> None:
         path = current(self._directory)

@@ -11,6 +11,7 @@ import tantivy
 from tantivy import Order, Query
 
 from actors.domain.search_query import Synonyms, Unit, Wish, highlights, replaced, units
+from actors.domain.search_readings import sounds
 from actors.domain.search_text import stem
 from actors.storage.search.cutting import Cutting
 from actors.storage.search.documents import OWN_SHOWN, Kept, typed
@@ -85,15 +86,12 @@ class Search:
         view = self._reader.view()
         try:
             return work(view)
-        except (OSError, ValueError, msgspec.DecodeError) as error:
-            self._reader.damaged(f"{type(error).__name__}: {error}")
-            raise NoIndex(str(error)) from error
         except BaseException as error:
-            # What the index's own code throws when a file is not what it was when it was opened; it is no Exception.
-            if type(error).__name__ != "PanicException":
-                raise
-            self._reader.damaged(str(error))
-            raise NoIndex(str(error)) from error
+            # The index's own code may throw what is no Exception, when a file is not what it was when it was opened.
+            ours = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+            if ours and self._reader.is_damaged(f"{type(error).__name__}: {error}"):
+                raise NoIndex(str(error)) from error
+            raise
 
     # --- matching -----------------------------------------------------------------------------------
 
@@ -115,23 +113,39 @@ class Search:
         )  # fmt: skip
 
     def _match(self, view: View, queries: Queries, cutting: Cutting, text: str) -> Matched:
-        asked = units(text, cutting.cut, self._known_synonyms(), lambda shown: _joined(view, shown))
+        asked = units(text, cutting.cut, self._known_synonyms(), lambda shown: self._joined(view, shown))
         if not asked:
             return Matched(query=queries.all_products(), units=())
         query = queries.text(asked, text)
         if _any(view, query):
             return Matched(query=query, units=asked)
         corrected = self._corrected(view, queries, cutting, asked)
-        if corrected is not None:
-            return corrected
-        fewer = _fewer(view, queries, asked, text)
-        if fewer is not None:
-            return Matched(query=fewer, units=asked, fallback="fewer_words")
-        return Matched(query=queries.all_products(), units=(), fallback="popular")
+        return corrected or self._fewer(view, queries, asked, text) or Matched(query=queries.all_products(), units=(), fallback="popular")
+
+    def _fewer(self, view: View, queries: Queries, asked: Sequence[Unit], text: str, corrected: str | None = None) -> Matched | None:
+        """Products that have what is known at all of a query, else most of it; None when none has any."""
+        known = tuple(unit for unit in asked if _any(view, queries.unit(unit)))
+        for at_least in range(len(known), 0, -1):
+            query = queries.text(known, text, at_least=at_least if at_least < len(known) else None)
+            if _any(view, query):
+                return Matched(query=query, units=known, corrected=corrected, fallback="fewer_words")
+        return None
+
+    def _joined(self, view: View, shown: Sequence[str]) -> str:
+        """Neighbouring words that are one where they are written together: 'tooth paste', 'suan nai'."""
+        text = "".join(shown)
+        if not text.isascii() or not text.isalpha():
+            return ""
+        word = stem(text)
+        if view.known(word, "title", "kinds"):
+            return word
+        # Syllables that are words of their own stay apart where all of them are written so.
+        heard = view.known(text, "pinyin") or self._known_synonyms().of((text,))
+        return text if heard and not all(view.known(stem(one), "title", "kinds") for one in shown) else ""
 
     def _known_synonyms(self) -> Synonyms:
         if self._synonyms is None:
-            self._synonyms = Synonyms(synonym_groups())
+            self._synonyms = Synonyms(synonym_groups(), lambda word: "".join(sounds(word).split()))
         return self._synonyms
 
     def _corrected(self, view: View, queries: Queries, cutting: Cutting, asked: Sequence[Unit]) -> Matched | None:
@@ -147,8 +161,7 @@ class Search:
         query = queries.text(again, text)
         if _any(view, query):
             return Matched(query=query, units=again, corrected=text, fallback="typo")
-        fewer = _fewer(view, queries, again, text)
-        return Matched(query=fewer, units=again, corrected=text, fallback="fewer_words") if fewer is not None else None
+        return self._fewer(view, queries, again, text, text)
 
     # --- suggesting ---------------------------------------------------------------------------------
 
@@ -188,31 +201,8 @@ def synonym_groups() -> list[list[str]]:
     return msgspec.json.decode(files("actors.storage.search").joinpath("synonyms.json").read_bytes(), type=list[list[str]])
 
 
-def _joined(view: View, shown: Sequence[str]) -> str:
-    """Neighbouring words that are one where they are written together: 'tooth paste', 'suan nai'."""
-    text = "".join(shown)
-    if not text.isascii() or not text.isalpha():
-        return ""
-    word = stem(text)
-    if view.known(word, "title", "kinds"):
-        return word
-    # Syllables that are words of their own stay apart where all of them are written so.
-    if view.known(text, "pinyin") and not all(view.known(stem(one), "title", "kinds") for one in shown):
-        return text
-    return ""
-
-
 def _any(view: View, query: Query) -> bool:
     return bool(view.searcher.search(query, 1, count=False).hits)
-
-
-def _fewer(view: View, queries: Queries, asked: Sequence[Unit], text: str) -> Query | None:
-    """Products that have most of the units; None when none has any."""
-    for at_least in range(len(asked) - 1, 0, -1):
-        query = queries.text(asked, text, at_least=at_least)
-        if _any(view, query):
-            return query
-    return None
 
 
 def _hit(view: View, address: tantivy.DocAddress, looked: Sequence[str]) -> Hit:
