@@ -88,7 +88,7 @@ async def _bad_cells(request: ShopRequest, job_id: str) -> list[dict[str, Any]]:
     rest = b""
     async for piece in request.desk.imports.pieces(job_id, "list_json"):
         *lines, rest = (rest + piece).split(b"\n")
-        found += [json.loads(line.rstrip(b",")) for line in lines if line.startswith(b"{")]
+        found += [json.loads(line.rstrip(b",")) for line in lines if line.startswith(b'{"row"')]
         if len(found) >= BAD_CELLS:
             break
     return found[:BAD_CELLS]

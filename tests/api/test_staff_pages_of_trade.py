@@ -63,9 +63,10 @@ async def test_a_file_is_sent_checked_shown_and_ended(shop, database_url: str, t
 
 async def test_what_was_checked_runs_and_ends_by_buttons_of_ours_alone(shop) -> None:
     browser = await inside(shop, "operator")
-    made = "INSERT INTO import_job VALUES ($1, $2, '', 'usr_x', 'operator', 'x.csv', 1, '\\x00', 'en', true, 'csv', 'utf-8', 5, 0, $3)"
     names = [f"job_{secrets.token_hex(10)}" for _ in range(3)]
-    add = made.replace("$3)", "$3, 0, 0, 0, '', '{}', 0, false, $4)")
+    add = """
+    INSERT INTO import_job (job_id, state, actor_id, role, file_name, file_bytes, digest, language, dry_run, bad_cells, asked_at_ms)
+    VALUES ($1, $2, 'usr_x', 'operator', 'x.csv', 1, '\\x00', 'en', true, $3, $4)"""
     for name, state, bad in zip(names, ("checked", "checked", "importing"), (0, 2, 0), strict=True):
         await shop.pool.execute(add, name, state, bad, shop.clock.now_ms())
     cells = [
@@ -73,7 +74,7 @@ async def test_what_was_checked_runs_and_ends_by_buttons_of_ours_alone(shop) -> 
         for row in (2, 9)
     ]
     await shop.pool.execute(
-        "INSERT INTO import_piece VALUES ($1, 'list_json', 0, $2)", names[1], ("[\n" + ",\n".join(cells) + "\n]\n").encode()
+        "INSERT INTO import_piece VALUES ($1, 'list_json', 0, $2)", names[1], ('{"flaws": [\n' + ",\n".join(cells) + "\n]}\n").encode()
     )
     clean, flawed, running = [(await browser.get(f"/staff/imports/{name}")).body.decode() for name in names]
     assert f'action="/staff/imports/{names[0]}/run"' in clean
