@@ -15,13 +15,19 @@ class Line(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 
 
 class PricedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of an order as sold. ``stock_key`` names the part that holds it; amounts in minor units."""
+    """One line of an order as sold. ``stock_key`` names the part that holds it; amounts in minor units.
+
+    price_kind: what kind of price it was (tier, promotion, member, level), "" for the list price and for that of a flash sale.
+    list_price: what a unit would have cost without it, 0 where that is ``unit_price``.
+    """
 
     sku_id: str
     quantity: int
     unit_price: int
     stock_key: str
     discount: int = 0
+    price_kind: str = ""
+    list_price: int = 0
 
 
 class CouponClaim(msgspec.Struct, gc=False, frozen=True, kw_only=True):
@@ -83,6 +89,8 @@ class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order
     """The address, checked and then sealed at the edge with the buyer's own key, instead of ``ship_to``."""
     free_shipping: bool = False
     """The buyer's membership has a free parcel left, as the edge saw; taken where delivery has a price, if the membership agrees."""
+    currency: str = ""
+    """In which the buyer would pay; "": in that of the articles' first list prices. A flash sale has its own."""
 
 
 class ReadOrder(msgspec.Struct, frozen=True, kw_only=True, tag="order.read"):
