@@ -51,7 +51,7 @@ class UnitPrice(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 class Step(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One price that was looked at, and what became of it.
 
-    state: ``applies``; or why it does not: ``needs_quantity``, ``not_started``, ended``, ``other_level``. won: it is the price.
+    state: ``applies``; or why it does not: ``needs_quantity``, ``not_started``, ``ended``, ``other_level``. won: it is the price.
     """
 
     kind: str
@@ -159,15 +159,27 @@ def reasons(
         key=lambda index: (steps[index].amount, RANK[steps[index].kind]),
     )
     steps[won] = msgspec.structs.replace(steps[won], won=True)
-    cheaper = [
-        (step.min_quantity, step.amount)
-        for step in steps
-        if step.state == "needs_quantity" and step.amount < price.amount
-    ]  # fmt: skip
+    tier = next_tier(offer, facts, at_ms, price, quantity=quantity, level_id=level_id)
     moments = [ms for row in found[2] for ms in (row.starts_at_ms, row.ends_at_ms) if ms > at_ms]
     return Reasons(
-        price=price, steps=tuple(steps), next_tier=min(cheaper, default=None), changes_ms=min(moments, default=FOREVER_MS)
+        price=price, steps=tuple(steps), next_tier=tier, changes_ms=min(moments, default=FOREVER_MS)
     )  # fmt: skip
+
+
+def next_tier(
+    offer: Offer, facts: dict[str, Any], at_ms: int, price: UnitPrice, *, quantity: int, level_id: str | None = None
+) -> tuple[int, int] | None:
+    """(units, amount): the next number of units from which on each costs the same buyer less than ``price`` now; None: none."""
+    prices = facts.get("prices:" + offer.sku_id)
+    rows = prices.rows.get(price.currency, ()) if isinstance(prices, PriceList) else ()
+    level = _level(facts, level_id)
+    found: tuple[int, int] | None = None
+    for row in rows:
+        if row.kind == "list" or row.min_quantity <= quantity or row.amount >= price.amount:
+            continue
+        if _state(row, at_ms, quantity, level) == "needs_quantity" and (found is None or (row.min_quantity, row.amount) < found):
+            found = (row.min_quantity, row.amount)
+    return found
 
 
 def _listed(offer: Offer, prices: Any, currency: str) -> tuple[str, int, tuple[PriceRow, ...]] | Refused:

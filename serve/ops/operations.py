@@ -47,6 +47,7 @@ SAID: Final[dict[str, Said]] = {
     "sendCode": Said("Have a one-time code sent", "获取验证码", "accounts", "public", keyed=True),
     "listProducts": Said("Browse the catalogue", "浏览商品目录", "catalogue", "public"),
     "readProduct": Said("Look at a product", "查看商品", "catalogue", "public"),
+    "readPrices": Said("See what articles cost oneself now, and why", "查看商品对本人的现价及原因", "catalogue", "customer"),
     "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales", "public"),
     "readFactors": Said("See one's second factors", "查看二次验证方式", "second factors", "customer"),
     "enrolTotp": Said("Begin to add an authenticator app", "开始添加身份验证器", "second factors", "customer", keyed=True),
