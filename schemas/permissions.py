@@ -37,6 +37,16 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     "merchant.goods": _row("merchant", "See the goods of one's own firm.", "查看本商家的商品。"),
     "merchant.orders": _row("merchant", "See the lines of orders that are of one's own firm.", "查看本商家的订单明细。"),
     "merchant.payout": _row("merchant", "See and set where the money of one's own firm goes.", "查看并设置本商家的收款账户。"),
+    "merchant.goods.edit": _row("merchant", "Make and change the goods of one's own firm.", "新建与修改本商家的商品。"),
+    # goods
+    "goods.read": _row(
+        "marketing warehouse support operator administrator",
+        "See every product, its revisions, categories and brands.",
+        "查看全部商品、版本、分类与品牌。",
+    ),
+    "goods.edit": _row("marketing operator administrator", "Make products and change them.", "新建与修改商品。"),
+    "goods.publish": _row("operator administrator", "Put products on the shelf and take them off.", "商品上架、下架与退市。"),
+    "category.edit": _row("operator administrator", "Make and change categories and brands.", "新建与修改分类和品牌。"),
     # people
     "person.read": _row("support operator administrator", "See an account, its personal fields masked.", "查看账号(个人信息已遮蔽)。"),
     "person.unmask": _row("support administrator", "See personal fields in the clear, for a reason.", "说明理由后查看未遮蔽的个人信息。"),
