@@ -5,8 +5,8 @@ from typing import Any, Final
 from actors.domain.entity import Refused
 from actors.domain.unit_price import Reasons, Step, currencies_of, reasons
 from schemas.goods import FOREVER_MS
-from schemas.http.catalogue import Titles
 from schemas.http.prices import NextTier, PriceNow, PriceStep
+from schemas.http.titles import Titles
 from schemas.money import Money, money_text
 from schemas.offer import Offer
 from serve.answers import timestamp

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from schemas.http.catalogue import Titles
 from schemas.http.shapes import Timestamp
+from schemas.http.titles import Titles
 from schemas.money import Money
 
 

@@ -3,17 +3,15 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import pytest
 
 from actors.domain.product import Terms, flaws
 from actors.storage.connect import open_pool
-from actors.storage.goods import By, Edit, Goods, NotWritten, Written, read_terms
-from actors.storage.migrate import found_cluster
+from actors.storage.goods import By, Edit, Goods, Written, read_terms
 from actors.storage.seed import small_shop
 from actors.storage.shop import load_shop
-from schemas.goods import OptionValue, Price, Product, ProductText, ProductTexts, Sku, Words
 from schemas.goods import Option as ProductOption
+from schemas.goods import OptionValue, Price, Product, ProductText, ProductTexts, Sku, Words
 
 pytestmark = pytest.mark.slow
 
