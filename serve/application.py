@@ -100,7 +100,7 @@ class Application:
         self.services = services
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
-        self.browsing = Browsing(services, self.desk.sold_out)
+        self.browsing = Browsing(services, self.desk.facts, self.desk.sold_out)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
@@ -125,7 +125,9 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        for work in (desk.facts.keep_fresh(), desk.revocations.keep_polling(), self.privacy_work.run(), desk.news.keep_listening()):
+        watching = self.browsing.news.keep_watching()
+        polling = desk.revocations.keep_polling()
+        for work in (desk.facts.keep_fresh(), polling, self.privacy_work.run(), desk.news.keep_listening(), watching):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
@@ -187,6 +189,8 @@ class Application:
         self._check_address(request)
         check_length(request, len(body), self.services.settings.body_bytes_max)
         path = request.path
+        if request.method != "POST":
+            return self.browsing.begin(request) or self._answer(request, whole(body))
         if path.startswith(SALES) and "/" not in path[len(SALES) : -7]:
             request.route = "flash_order"
             return self.flash_orders.begin(request, body, path[len(SALES) : -7])
@@ -302,7 +306,7 @@ class Application:
                 return self._empty(request, receive)
             if path in login_guard.PATHS:
                 return self._guarded(request, receive)
-        elif method == "GET":
+        elif method in ("GET", "HEAD"):
             page = self._page(request, path)
             if page is not None:
                 return page
@@ -311,15 +315,9 @@ class Application:
 
     def _page(self, request: Request, path: str) -> Awaitable[Reply] | None:
         """The hot page of a path."""
-        if path.startswith(PRODUCTS):
-            request.route = "product"
-            return self.browsing.product(request, path[len(PRODUCTS) :])
-        if path.startswith(SALES) and "/" not in path[len(SALES) :]:
-            request.route = "flash_sale"
-            return self.browsing.sale(request, path[len(SALES) :])
-        if path == "/v1/products":
-            request.route = "products"
-            return self.browsing.products(request)
+        found = self.browsing.begin(request)
+        if found is not None:
+            return _ready(found) if isinstance(found, Reply) else found
         if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)

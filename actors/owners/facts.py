@@ -1,6 +1,7 @@
 """Reference facts in a host's memory: loaded when first needed, dropped when changed, never older than a second."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from actors.owners.limits import Limits
@@ -37,6 +38,10 @@ class FactCache:
         self._fresh_until_ms = -1.0
         self._refreshing: asyncio.Task[bool] | None = None
         self._loading: dict[str, asyncio.Task[bool]] = {}
+        self.heard_ms = -1.0
+        """What was committed before this moment (monotonic) is known here, or was dropped."""
+        self.on_news: Callable[[list[str] | None], None] | None = None
+        """Called with the names that changed; None: any may have."""
 
     def get(self, names: tuple[str, ...]) -> dict[str, Any]:
         """The facts that exist among ``names``. NeedsFacts when some must be read, or all are too old to trust."""
@@ -102,7 +107,8 @@ class FactCache:
             return False
         finally:
             self._refreshing = None
-        if self._version < 0:
+        first = self._version < 0
+        if first:
             self._facts = {}
         if names or version != self._version:
             changed = set(names)
@@ -110,6 +116,9 @@ class FactCache:
             self._facts = {name: fact for name, fact in self._facts.items() if name not in changed} | renewed
         self._version = version
         self._fresh_until_ms = started_ms + self._limits.facts_age_max_ms
+        self.heard_ms = started_ms
+        if self.on_news is not None and (first or names):
+            self.on_news(None if first else names)
         return True
 
     async def keep_fresh(self) -> None:

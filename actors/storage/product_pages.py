@@ -96,7 +96,8 @@ WITH promoted AS (
     LEFT JOIN promoted ON promoted.sku_id = s.sku_id AND promoted.currency = coalesce(nullif($5, ''), s.currency)
     WHERE p.state = 'on_shelf' AND {mine} {where} GROUP BY p.product_id
 )
-SELECT product_id, sorted FROM priced WHERE (sorted, product_id) {after} ($3::bigint, $2) ORDER BY sorted {way}, product_id {way} LIMIT $1"""
+SELECT product_id, sorted FROM priced WHERE (sorted, product_id) {after} ($3::bigint, $2)
+ORDER BY sorted {way}, product_id {way} LIMIT $1"""
 
 _ATTRIBUTES: Final = msgspec.json.Decoder(tuple[Attribute, ...])
 _TAGS: Final = msgspec.json.Decoder(tuple[tuple[str, str, str], ...])

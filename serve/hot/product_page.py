@@ -37,7 +37,7 @@ class Made(NamedTuple):
 
 
 def product_page(rows: ProductRows, now_ms: int, currency: str = "") -> Made | Refused:
-    """The page of a product in a currency ("": each article's own). Refused ``currency_not_offered`` when none of its articles is sold in it."""
+    """The page of a product in a currency ("": each article's own). Refused ``currency_not_offered`` when no article is sold in it."""
     known = {sku.sku_id: sku for sku in rows.doc.skus}
     until_ms, skus, refused = FOREVER_MS, [], None
     for row in rows.skus:

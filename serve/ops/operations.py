@@ -161,14 +161,20 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
 LIST_QUERY: Final = (
     _query("cursor", "`next_cursor` of the page before", type="string", maxLength=200),
     _query("limit", "products of one page", type="integer", minimum=1, maximum=100, default=20),
-    _query("category", "products of one category alone", type="string", maxLength=100),
+    _query("sort", "price: from the cheapest on, -price: from the dearest", type="string", enum=["id", "newest", "price", "-price"]),
+    _query("currency", "prices in this currency (ISO 4217)", type="string", pattern="^[A-Z]{3}$"),
+    _query("category", "products of one category alone, by its code", type="string", maxLength=100),
+    _query("category_id", "products of a category and of all below it", type="string", maxLength=100),
+    _query("brand_id", "products of one brand", type="string", maxLength=100),
+    _query("tag", "products with this tag", type="string", maxLength=100),
 )
+PRODUCT_QUERY: Final = (_query("currency", "prices in this currency (ISO 4217)", type="string", pattern="^[A-Z]{3}$"),)
 
 DURABLE: Final = (_query("durable", "1: answer when the events are on the disk", type="integer", enum=[0, 1], default=0),)
 
 HOT: Final = (
     Hot("get", "/v1/products", "listProducts", 200, ProductPage, query=LIST_QUERY),
-    Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
+    Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product, query=PRODUCT_QUERY),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),
     Hot("post", "/v1/flash-sales/{sale_id}/orders", "placeFlashOrder", 201, OrderPlaced, FlashOrder),
     Hot("get", "/v1/cart/events", "watchCart", 200, Cart, media="text/event-stream"),
