@@ -21,7 +21,7 @@ IN_RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c '$(IN_RANGE)' >/dev/null 2>&1 && { command -v "$$name"; break; }; done)
 
-.PHONY: help up test check browser bench bench-events bench-logins load peak lock clean
+.PHONY: help up test check browser bench bench-events bench-logins bench-pages load peak lock clean
 
 help:
 	@echo 'make up     start the shop with real embedded servers, and print its addresses (Ctrl-C ends it)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make bench  durable orders a second against the baselines, with ratios and CPU an order'
 	@echo 'make bench-events  behaviour events a second, their CPU, and whether pages and orders feel them'
 	@echo 'make bench-logins  browsing and honest logins beside a credential-stuffing attack'
+	@echo 'make bench-pages  public pages a second beside an empty 200'
 	@echo 'make load   the Locust scenarios, ended by the audit of the books'
 	@echo 'make peak   the highest rate that one machine gives, with a C load generator'
 	@echo 'make lock   resolve the dependencies again and write deploy/*.lock'
@@ -64,6 +65,9 @@ bench-events: $(VENV)/.dev
 
 bench-logins: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.stuffing
+
+bench-pages: $(VENV)/.dev
+	@exec $(BIN)/python -m loadtests.bench_pages
 
 load: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.load

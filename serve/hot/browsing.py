@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -70,8 +71,7 @@ class Browsing:
 
     def _list(self, request: Request) -> Reply | Awaitable[Reply]:
         """One page of the list of products."""
-        query = _list_query(request)
-        name = f"{PRODUCTS}?{query.limit}\n{query.sort}\n{query.after}\n{query.currency}\n{query.filters}"
+        query, name = _list_query(request.scope["query_string"])
 
         async def make() -> Content:
             now_ms = self._clock.now_ms()
@@ -90,7 +90,7 @@ class Browsing:
 
     def _product(self, request: Request, product_id: str) -> Reply | Awaitable[Reply]:
         """One product."""
-        found = _query(request, ("currency",))
+        found = _query(request.scope["query_string"], ("currency",))
         currency = _currency(found)
         if not is_id(product_id, "prd"):
             raise Refusal("not_found")
@@ -118,7 +118,7 @@ class Browsing:
 
     def _sale(self, request: Request, sale_id: str) -> Reply | Awaitable[Reply]:
         """One flash sale."""
-        _query(request, ())
+        _query(request.scope["query_string"], ())
         if not is_id(sale_id, "sal"):
             raise Refusal("sale_unknown")
 
@@ -163,9 +163,8 @@ def _changes_ms(facts: dict[str, Any], now_ms: int) -> int:
     return min((ms for row in rows for ms in (row.starts_at_ms, row.ends_at_ms) if ms > now_ms), default=FOREVER_MS)
 
 
-def _query(request: Request, takes: tuple[str, ...]) -> dict[str, str]:
+def _query(text: bytes, takes: tuple[str, ...]) -> dict[str, str]:
     """The query, by name. Refusal ``invalid_request`` when there is anything else in it than ``takes``, or something twice."""
-    text: bytes = request.scope.get("query_string", b"")
     if not text:
         return {}
     try:
@@ -186,9 +185,13 @@ def _currency(found: dict[str, str]) -> str:
     return currency
 
 
-def _list_query(request: Request) -> ListQuery:
-    """What a list is asked for. Refusal ``invalid_request`` for anything else in the query."""
-    found = _query(request, LIST_TAKES)
+@lru_cache(maxsize=1024)
+def _list_query(text: bytes) -> tuple[ListQuery, str]:
+    """What a list is asked for, and the name of its page, which is one however the query is written.
+
+    Refusal ``invalid_request`` for anything else in the query.
+    """
+    found = _query(text, LIST_TAKES)
     limit, sort = found.get("limit", str(LIMIT)), found.get("sort", "id")
     if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 1 <= int(limit) <= LIMIT_MAX):
         raise Refusal("invalid_request", {"reason": f"limit must be from 1 to {LIMIT_MAX}"})
@@ -198,13 +201,14 @@ def _list_query(request: Request) -> ListQuery:
         value = found.get(name)
         if value is not None and (len(value) > FILTER_MAX or not value.isprintable()):
             raise Refusal("invalid_request", {"reason": f"{name} is none of ours"})
-    return ListQuery(
+    query = ListQuery(
         limit=int(limit),
         sort=sort,
         after=_after(sort, found["cursor"]) if "cursor" in found else FIRST[sort],
         currency=_currency(found),
         filters=tuple((name, found[name]) for name in FILTERS if name in found),
     )
+    return query, f"{PRODUCTS}?{query.limit}\n{query.sort}\n{query.after}\n{query.currency}\n{query.filters}"
 
 
 def _cursor(sort: str, key: int, product_id: str) -> str:
