@@ -95,7 +95,9 @@ async def _priced(url: str, sku_id: str) -> None:
     """What a merchandiser would add: two tiers and a promotion, which the page tells with their reasons."""
     connection = await asyncpg.connect(url)
     try:
-        price, currency = await connection.fetchrow("SELECT price_minor, currency FROM sku WHERE sku_id = $1", sku_id)
+        row = await connection.fetchrow("SELECT price_minor, currency FROM sku WHERE sku_id = $1", sku_id)
+        assert row is not None, "the shop has it"
+        price, currency = row
         for position, (kind, percent, least, ends_ms) in enumerate((("tier", 95, 10, FOREVER_MS), ("tier", 90, 50, FOREVER_MS),
                                                                     ("promotion", 92, 1, 4_000_000_000_000))):  # fmt: skip
             await connection.execute(ADD_PRICE, sku_id, position, kind, currency, price * percent // 100, least, ends_ms)
