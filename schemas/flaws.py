@@ -60,6 +60,9 @@ FLAWS: Final[dict[str, tuple[str, str]]] = {
     "attribute_choice": ("{value} is none of the choices.", "{value} 不在可选值中。"),
     "attribute_required": ("The category asks for {attribute_id}.", "该分类要求填写属性 {attribute_id}。"),
     "attribute_repeated": ("The attribute {attribute_id} stands here or above twice.", "属性 {attribute_id} 与本级或上级重复。"),
+    "category_circle": ("A category cannot stand below itself.", "分类不能位于自身之下。"),
+    "category_too_deep": ("The tree has at most {limit} levels.", "分类最多 {limit} 级。"),
+    "choices_unused": ("An attribute of this kind has no choices.", "此类属性没有可选值。"),
     "choices_missing": ("Name the choices.", "请列出可选值。"),
     # the shelf
     "shelf_time_missing": ("Say when it goes on the shelf.", "请设置上架时间。"),

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from html import escape
 from html.parser import HTMLParser
 from typing import Final
 
@@ -36,6 +37,8 @@ _MEDIA: Final = re.compile(r"/media/[A-Za-z0-9][A-Za-z0-9_./\-]{0,200}\Z")
 LANGUAGES: Final = {"en": "en", "zh": "zh-CN"}
 _SPACES: Final = re.compile(r"\s+")
 _LINK: Final = re.compile(r"(https?://|mailto:)[^\s\x00-\x1f]{1,1900}\Z", re.IGNORECASE)
+_SCRIPT: Final = re.compile(r"(javascript|vbscript|livescript|data):", re.IGNORECASE)
+_CONTROLS: Final = re.compile(r"[\x00-\x20]+")
 _NUMBER: Final = re.compile(r"[0-9]{1,4}%?\Z")
 _NUMBERS: Final = frozenset({"width", "height", "colspan", "rowspan", "span", "start"})
 
@@ -51,7 +54,8 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
         case _ if name in _NUMBERS:
             return value if _NUMBER.match(value) else None
         case _:
-            return value
+            # A word for people all the same: whoever copies it into a link some day must not copy a script.
+            return None if _SCRIPT.match(_CONTROLS.sub("", value)) else value
 
 
 def _style(value: str) -> str:
@@ -64,6 +68,7 @@ def _style(value: str) -> str:
     return ";".join(kept)
 
 
+PASSES_MAX: Final = 8
 _CLEANER: Final = nh3.Cleaner(
     tags=set(TAGS),
     clean_content_tags=set(EMPTIED),
@@ -76,10 +81,20 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 def clean(html: str) -> str:
-    """The HTML without anything that is not allowed. A text without markup is as it was."""
+    """The HTML without anything that is not allowed. A text without markup is as it was.
+
+    Taking out may leave what a reader builds anew (a paragraph in a paragraph), so it is read again until it stays the same; what
+    will not settle is shown as the text that it is.
+    """
     if "<" not in html and "&" not in html and ">" not in html:
         return html
-    return _CLEANER.clean(html)
+    for _ in range(PASSES_MAX):
+        # A carriage return that was written as a reference would be read as a line's end the next time.
+        cleaned = _CLEANER.clean(html).replace("\r", "\n")
+        if cleaned == html:
+            return cleaned
+        html = cleaned
+    return escape(html, quote=False)
 
 
 def sanitised(doc: Product) -> tuple[Product, tuple[str, ...]]:

@@ -54,13 +54,15 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
     """A document to be written. product_id: empty for a new product. expected_revision: None takes whatever is there.
 
-    back: a retired product comes back by this, off the shelf; only a revert says so.
+    back: a retired product comes back by this, off the shelf; only a revert says so. new_id: the id of a new product, where the
+    caller must know it again; a random one without it.
     """
 
     doc: Product
     product_id: str = ""
     expected_revision: int | None = None
     back: bool = False
+    new_id: str = ""
 
 
 class By(msgspec.Struct, frozen=True, kw_only=True):

@@ -144,7 +144,7 @@ class Writing:
                 doc = msgspec.structs.replace(doc, merchant_id=firm)
             self._check_move(index, "", doc.state)
             new_doc = with_ids(self._known_skus(index, "", doc), _sku_id)
-            return Written(product_id=random_id("prd"), revision=1, doc=new_doc, removed=removed)
+            return Written(product_id=edit.new_id or random_id("prd"), revision=1, doc=new_doc, removed=removed)
         if edit.expected_revision is not None and edit.expected_revision != row["revision"]:
             self._refuse(index, "product_changed")
             return None

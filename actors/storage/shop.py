@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import asyncpg
+import polars as pl
 import structlog
 
 from actors.domain.sharding import Sharding
@@ -24,7 +25,7 @@ SKU_COLUMNS: Final = {name: name for name in ("sku_id", "product_id", "code", "p
 IS_EMPTY: Final = """
 SELECT NOT EXISTS (SELECT FROM product) AND NOT EXISTS (SELECT FROM sku) AND NOT EXISTS (SELECT FROM coupon)"""
 NOW_MS: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-LEARN: Final = "ANALYZE product, sku, coupon, journal"
+LEARN: Final = "ANALYZE category, brand, product, sku, coupon, journal"
 QUOTAS: Final = """
 SELECT coupon_id, quota_total, quota_per_user,
     (extract(epoch FROM starts_at) * 1000)::bigint AS starts_at_ms, (extract(epoch FROM ends_at) * 1000)::bigint AS ends_at_ms
@@ -63,7 +64,10 @@ async def load_shop(connection: Any, sharding: Sharding, shop: Shop, progress: C
     async with connection.transaction():
         if not await is_empty(connection):
             raise NotEmpty
-        count = await copy_rows(connection, "product", shop.products)
+        now_ms = await connection.fetchval(NOW_MS)
+        await copy_rows(connection, "category", shop.categories)
+        await copy_rows(connection, "brand", shop.brands)
+        count = await copy_rows(connection, "product", shop.products.with_columns(on_shelf_since_ms=pl.lit(now_ms)))
         progress("products", count)
         await copy_rows(connection, "sku", shop.skus, columns=SKU_COLUMNS)
         await copy_rows(connection, "coupon", shop.coupons)
@@ -73,7 +77,7 @@ async def load_shop(connection: Any, sharding: Sharding, shop: Shop, progress: C
         progress("coupons", shop.coupons.height)
         keys = (shop.skus["sku_id"] + "#0").to_list()
         quantities = list(zip(keys, shop.skus["on_hand"].to_list(), strict=True))
-        stocked = await bulk_put_in(connection, sharding, quantities, await connection.fetchval(NOW_MS))
+        stocked = await bulk_put_in(connection, sharding, quantities, now_ms)
         progress("stocked", stocked)
     await connection.execute(LEARN)
     return count

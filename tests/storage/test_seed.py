@@ -54,6 +54,30 @@ def test_a_product_has_the_words_of_the_data_in_both_languages(demo: Shop) -> No
         "type": "SEMI-SOLID SALAD DRESSING MAY",
         "brand": "Private",
         "size": "32 OZ",
+        "code": "00826385",
+        "category_id": "cat_grocery.sald-drsng-sndwch-sprd",
+        "brand_id": "brd_private",
+    }
+
+
+def test_every_product_stands_in_a_category_below_its_department_and_has_a_brand(demo: Shop) -> None:
+    for shop in (demo, small_shop(3)):
+        categories = shop.categories
+        assert categories["category_id"].is_unique().all()
+        assert categories["slug"].is_unique().all()
+        assert set(shop.products["category_id"]) <= set(categories["category_id"])
+        assert set(shop.products["brand_id"].drop_nulls()) <= set(shop.brands["brand_id"])
+        roots = categories.filter(pl.col("parent_id").is_null())
+        assert set(categories["parent_id"].drop_nulls()) <= set(roots["category_id"])
+        # Parents come first: the table refers to itself.
+        assert categories.head(roots.height).equals(roots)
+        assert shop.products["code"].is_unique().all()
+    assert row(demo.categories, "category_id", "cat_grocery.sald-drsng-sndwch-sprd") == {
+        "category_id": "cat_grocery.sald-drsng-sndwch-sprd",
+        "parent_id": "cat_grocery",
+        "title": "Sald Drsng/Sndwch Sprd",
+        "title_zh": "沙拉酱与三明治酱",
+        "slug": "grocery-sald-drsng-sndwch-sprd",
     }
 
 
@@ -102,6 +126,8 @@ def test_a_shop_is_the_same_every_time(demo: Shop) -> None:
     assert again.products.equals(demo.products)
     assert again.skus.equals(demo.skus)
     assert again.coupons.equals(demo.coupons)
+    assert again.categories.equals(demo.categories)
+    assert again.brands.equals(demo.brands)
     assert small_shop(3).skus.equals(small_shop(3).skus)
     assert not small_shop(3).skus.equals(small_shop(4).skus)
 
@@ -111,6 +137,8 @@ def test_both_shops_have_the_same_columns() -> None:
     assert small.products.schema == demo.products.schema
     assert small.skus.schema == demo.skus.schema
     assert small.coupons.schema == demo.coupons.schema
+    assert small.categories.schema == demo.categories.schema
+    assert small.brands.schema == demo.brands.schema
 
 
 async def test_rows_are_copied_with_nulls_times_and_lists(connection: asyncpg.Connection) -> None:
