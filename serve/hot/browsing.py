@@ -218,7 +218,10 @@ def _cursor(sort: str, key: int, product_id: str) -> str:
 def _after(sort: str, cursor: str) -> tuple[int, str]:
     """What a cursor stands behind. Refusal ``invalid_request`` for one of another sort."""
     if sort == "id":
-        return 0, parts_of(cursor, 2)[1]
+        kind, product_id = parts_of(cursor, 2)
+        if kind != "p":
+            raise Refusal("invalid_request", {"reason": "cursor is none of ours"})
+        return 0, product_id
     kind, key, product_id = parts_of(cursor, 3)
     if kind != sort or not _KEY.match(key) or abs(int(key)) > 2**62:
         raise Refusal("invalid_request", {"reason": "cursor is none of ours"})
