@@ -7,7 +7,7 @@ from typing import Any, Final
 from actors.owners.limits import Limits
 from actors.ports.clock import Clock
 from actors.ports.journal import StorageUnknown
-from actors.ports.peers import FactSource
+from actors.ports.peers import EVERYTHING, FactSource
 
 FACTS_MAX: Final = 100_000
 """Facts kept; past it all are dropped and loaded again as needed."""
@@ -101,7 +101,8 @@ class FactCache:
         started_ms = self._clock.monotonic_ms()
         try:
             version, names = await self._source.changed(self._version)
-            held = [name for name in names if name in self._facts]
+            everything = names == [EVERYTHING]
+            held = list(self._facts) if everything else [name for name in names if name in self._facts]
             renewed = await self._source.load(held) if 0 < len(held) <= RENEWED_MAX else {}
         except StorageUnknown:
             return False
@@ -110,7 +111,9 @@ class FactCache:
         first = self._version < 0
         if first:
             self._facts = {}
-        if names or version != self._version:
+        if everything:
+            self._facts = renewed
+        elif names or version != self._version:
             changed = set(names)
             # A new dictionary: a turn that runs now keeps the one it began with, and a load under way is not stored.
             self._facts = {name: fact for name, fact in self._facts.items() if name not in changed} | renewed
@@ -118,7 +121,7 @@ class FactCache:
         self._fresh_until_ms = started_ms + self._limits.facts_age_max_ms
         self.heard_ms = started_ms
         if self.on_news is not None and (first or names):
-            self.on_news(None if first else names)
+            self.on_news(None if first or everything else names)
         return True
 
     async def keep_fresh(self) -> None:

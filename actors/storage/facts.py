@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.ports.peers import EVERYTHING
 from actors.storage.connect import known, open_pool
 from schemas.membership import LevelTerms, MallItem, MemberPrices, MemberRules, RuleTerms
 from schemas.offer import CouponTerms, Fact, Offer, PriceList, PriceRow, SaleTerms, ShippingFee, ShippingTerms
@@ -42,7 +43,11 @@ UNION ALL SELECT version, 'member_price:' || sku_id FROM member_price WHERE vers
 UNION ALL SELECT version, 'mall:' || item_id FROM points_mall_item WHERE version > $1
 UNION ALL SELECT version, 'shop:shipping' FROM shipping_fee WHERE version > $1
 UNION ALL SELECT max(version), 'prices:' || sku_id FROM sku_price WHERE version > $1 GROUP BY sku_id
-UNION ALL SELECT version, name FROM fact_gone WHERE version > $1"""
+UNION ALL SELECT version, name FROM fact_gone WHERE version > $1
+LIMIT $2"""
+
+CHANGED_MAX: Final = 5000
+"""Names that are told one by one."""
 
 KINDS: Final = ("sku", "prices", "sale", "coupon", "member", "member_price", "mall", "shop")
 
@@ -107,7 +112,10 @@ class PostgresFacts:
         pool = self._pool or await known(self._opened())
         if since < 0:
             return await known(pool.fetchval(NEWEST)), []
-        rows = await known(pool.fetch(NEWS, since))
+        rows = await known(pool.fetch(NEWS, since, CHANGED_MAX + 1))
+        if len(rows) > CHANGED_MAX:
+            # An import: naming and reading as many would keep everybody waiting who is served by this loop.
+            return await known(pool.fetchval(NEWEST)), [EVERYTHING]
         return max((row["version"] for row in rows), default=since), [row["name"] for row in rows]
 
 
