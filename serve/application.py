@@ -53,6 +53,7 @@ from serve.shop import (
 )
 from serve.staff import factors as staff_factors
 from serve.staff import lookups, merchant, payouts, people, roles, trail
+from serve.staff import prices as staff_prices
 from serve.strict_json import Malformed
 
 log = structlog.get_logger("stampede.http")
@@ -81,6 +82,7 @@ HANDLERS: Final = (
     *roles.HANDLERS,
     *people.HANDLERS,
     *staff_factors.HANDLERS,
+    *staff_prices.HANDLERS,
     *trail.HANDLERS,
     *lookups.HANDLERS,
     *merchant.HANDLERS,

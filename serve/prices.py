@@ -14,6 +14,9 @@ from serve.answers import timestamp
 SHOWN: Final = ("applies", "needs_quantity")
 """What is not for this buyer, over, or still to come is nobody's business: a promotion is announced by whoever plans it."""
 
+EVERY: Final = (*SHOWN, "not_started", "ended", "other_level")
+"""What staff see."""
+
 _WORDS: Final = {
     "list": ("List price {amount}", "标价 {amount}"),
     "tier": ("From {quantity} units {amount} each", "满 {quantity} 件每件 {amount}"),
@@ -32,13 +35,20 @@ def price_names(sku_ids: tuple[str, ...], *, member: bool) -> tuple[str, ...]:
 
 
 def price_now(
-    offer: Offer, facts: dict[str, Any], at_ms: int, *, quantity: int = 1, level_id: str | None = None, currency: str = ""
+    offer: Offer,
+    facts: dict[str, Any],
+    at_ms: int,
+    *,
+    quantity: int = 1,
+    level_id: str | None = None,
+    currency: str = "",
+    shown: tuple[str, ...] = SHOWN,
 ) -> tuple[PriceNow, int] | Refused:
-    """The price with its reasons, and the moment until which it is the same unless a fact changes."""
+    """The price with those of its reasons that are shown, and the moment until which it is the same unless a fact changes."""
     found = reasons(offer, facts, at_ms, quantity=quantity, level_id=level_id, currency=currency)
     if isinstance(found, Refused):
         return found
-    return _shown(found, offer, facts, quantity), found.changes_ms
+    return _shown(found, offer, facts, quantity, shown), found.changes_ms
 
 
 def ends(at_ms: int) -> str | None:
@@ -51,7 +61,7 @@ def tier_of(found: tuple[int, int] | None, currency: str) -> NextTier | None:
     return None if found is None else NextTier(min_quantity=found[0], unit_price=Money(amount=found[1], currency=currency))
 
 
-def _shown(found: Reasons, offer: Offer, facts: dict[str, Any], quantity: int) -> PriceNow:
+def _shown(found: Reasons, offer: Offer, facts: dict[str, Any], quantity: int, shown: tuple[str, ...]) -> PriceNow:
     price = found.price
     currency, saving = price.currency, price.list_price - price.amount
     return PriceNow(
@@ -65,7 +75,7 @@ def _shown(found: Reasons, offer: Offer, facts: dict[str, Any], quantity: int) -
         next_tier=tier_of(found.next_tier, currency),
         currencies=currencies_of(offer, facts),
         version=price.version,
-        why=tuple(_step(step, currency) for step in found.steps if step.state in SHOWN),
+        why=tuple(_step(step, currency) for step in found.steps if step.state in shown),
     )
 
 
@@ -78,6 +88,7 @@ def _step(step: Step, currency: str) -> PriceStep:
         min_quantity=step.min_quantity,
         level_id=step.level_id or None,
         percent=step.percent or None,
+        starts_at=timestamp(step.starts_at_ms) if step.starts_at_ms else None,
         ends_at=ends(step.ends_at_ms),
         texts=_texts(step, currency),
     )

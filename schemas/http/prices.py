@@ -17,7 +17,8 @@ class NextTier(msgspec.Struct, frozen=True, kw_only=True):
 class PriceStep(msgspec.Struct, frozen=True, kw_only=True):
     """One price that was looked at. ``kind``: list, tier, promotion, member, level (a level's percentage).
 
-    state: ``applies``, or ``needs_quantity`` for a tier that more units reach. won: it is the price: the lowest that applies, and of equal
+    state: ``applies``, or ``needs_quantity`` for a tier that more units reach; staff see those that are ``not_started``, ``ended`` and for
+    an ``other_level`` as well. won: it is the price: the lowest that applies, and of equal
     ones the plainest (in the order of the kinds above). texts: the same for people.
     """
 
@@ -28,6 +29,7 @@ class PriceStep(msgspec.Struct, frozen=True, kw_only=True):
     min_quantity: int
     level_id: str | None
     percent: int | None
+    starts_at: Timestamp | None
     ends_at: Timestamp | None
     texts: Titles
 

@@ -129,6 +129,9 @@ SAID: Final[dict[str, Said]] = {
     "listPaidOrders": Said("See what is to be packed, by priority", "按优先级查看待发货订单", "staff", "order.read"),
     "cancelOrderOf": Said("Cancel an unpaid order for its buyer", "代买家取消未付款订单", "staff", "order.cancel"),
     "readStock": Said("See the stock of an article", "查看商品库存", "staff", "stock.read"),
+    "explainPrice": Said(
+        "See what an article costs at a time, for a level, and why", "查看商品在指定时间、等级下的价格及原因", "staff", "price.read"
+    ),
     "listCoupons": Said("See the coupons and how many are taken", "查看优惠券及领用情况", "staff", "coupon.read"),
     "readLedger": Said("See the ledger's entries of an order", "查看订单的账本分录", "staff", "ledger.read"),
     "listMerchantProducts": Said("See the goods of one's own firm", "查看本商家的商品", "merchant", "merchant.goods"),

@@ -10,6 +10,7 @@ import pytest
 
 from actors.storage.facts import PostgresFacts
 from schemas.goods import FOREVER_MS
+from tests.api.staff_people import member
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -269,6 +270,30 @@ async def test_a_hundred_lines_are_read_in_as_many_statements_as_one(shop: Any, 
     assert "prices:" + skus[1] not in found
     assert many == one
     assert len(many) == 5
+
+
+async def test_staff_see_what_an_article_will_cost_whom_and_when(shop: Any) -> None:
+    sku_id, now_ms = await shop.sku(1, price=1000), shop.clock.now_ms()
+    await add_prices(
+        shop, sku_id, {"kind": "promotion", "amount": 700, "starts": now_ms + 60_000, "ends": now_ms + 90_000},
+        {"kind": "member", "amount": 880, "level": "gold"},
+    )  # fmt: skip
+    _, bearer = await member(shop, "marketing")
+    path = f"/v1/staff/prices/{sku_id}"
+    for query, amount, states in (
+        ("", 1000, ["applies", "not_started", "other_level"]),
+        (f"?at_ms={now_ms + 60_000}", 700, ["applies", "applies", "other_level"]),
+        (f"?at_ms={now_ms + 90_000}", 1000, ["applies", "ended", "other_level"]),
+        ("?level_id=gold", 880, ["applies", "not_started", "applies"]),
+    ):
+        found = (await shop.ask("GET", path + query, token=bearer)).json
+        assert (found["unit_price"]["amount"], [step["state"] for step in found["why"]]) == (amount, states), query
+    assert (await shop.ask("GET", path, token=shop.user()[1])).code == "forbidden"
+    assert (await shop.ask("GET", path + "?currency=EUR", token=bearer)).code == "currency_not_offered"
+    for wicked in ("sku_nobody", "x", "%00", "prd_1"):
+        assert (await shop.ask("GET", f"/v1/staff/prices/{wicked}", token=bearer)).code in ("sku_unknown", "not_found")
+    for query in ("quantity=0", "quantity=x", "at_ms=-1", "at_ms=1.5", "currency=eur", "level_id=" + "x" * 201, "at_ms=" + "9" * 40):
+        assert (await shop.ask("GET", f"{path}?{query}", token=bearer)).code == "invalid_request", query
 
 
 WICKED = [
