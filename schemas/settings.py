@@ -170,6 +170,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # http
     body_bytes_max: int = 64 * 1024
+    goods_body_bytes_max: int = 4 * 1024 * 1024
+    """Of the documents of products, from members of the staff: 500 SKUs with their prices and two descriptions."""
     in_flight_max: int = 2048
     request_deadline_ms: int = 10_000
     access_token_s: Annotated[int, msgspec.Meta(ge=1, le=ACCESS_TOKEN_S_MAX)] = 600

@@ -22,19 +22,22 @@ from serve.answers import SECURITY, Reply, json_reply, problem_reply
 from serve.desk import Desk
 from serve.framework import Framework
 from serve.hooks import apple, stripe
-from serve.hot import events
+from serve.hot import category_tree, events
 from serve.hot.browsing import Browsing
+from serve.hot.category_tree import CategoryTreePage
 from serve.hot.flash_orders import FlashOrders
 from serve.hot.lane import whole
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
+from serve.pages import Pages
 from serve.permissions import check_declared
 from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
 from serve.request_log import RequestLog
 from serve.requests import ClientGone, Receive, Refusal, Request, Scope, Send, check_head, check_length, read_body
 from serve.services import Services
+from serve.shelf_work import ShelfWork
 from serve.shop import (
     accounts,
     addresses,
@@ -51,6 +54,7 @@ from serve.shop import (
     third_party,
     tickets,
 )
+from serve.staff import categories, lookups, merchant, merchant_products, payouts, people, products, roles, trail
 from serve.staff import factors as staff_factors
 from serve.staff import lookups, merchant, payouts, people, roles, trail
 from serve.staff import prices as staff_prices
@@ -86,6 +90,9 @@ HANDLERS: Final = (
     *trail.HANDLERS,
     *lookups.HANDLERS,
     *merchant.HANDLERS,
+    *products.HANDLERS,
+    *merchant_products.HANDLERS,
+    *categories.HANDLERS,
     *payouts.HANDLERS,
     *health.HANDLERS,
     *outbox.HANDLERS,
@@ -103,10 +110,13 @@ class Application:
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.facts, self.desk.sold_out)
+        self.browsing = Browsing(services, self.desk.sold_out)
+        self.category_tree = CategoryTreePage(self.desk.categories, Pages(services.clock))
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
         self.privacy_work = PrivacyWork(self.desk)
+        self.shelf_work = ShelfWork(self.desk)
         self.framework = Framework(self.desk, HANDLERS)
         settings = services.settings
         self.documents = Documents(self.framework.app, HANDLERS, bench=settings.bench, login_page=not settings.login_return_url)
@@ -130,6 +140,13 @@ class Application:
         watching = self.browsing.news.keep_watching()
         polling = desk.revocations.keep_polling()
         for work in (desk.facts.keep_fresh(), polling, self.privacy_work.run(), desk.news.keep_listening(), watching):
+        for work in (
+            desk.facts.keep_fresh(),
+            desk.revocations.keep_polling(),
+            self.privacy_work.run(),
+            desk.news.keep_listening(),
+            self.shelf_work.run(),
+        ):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
     async def stop(self) -> None:
@@ -320,6 +337,18 @@ class Application:
         found = self.browsing.begin(request)
         if found is not None:
             return _ready(found) if isinstance(found, Reply) else found
+        if path.startswith(PRODUCTS):
+            request.route = "product"
+            return self.browsing.product(request, path[len(PRODUCTS) :])
+        if path.startswith(SALES) and "/" not in path[len(SALES) :]:
+            request.route = "flash_sale"
+            return self.browsing.sale(request, path[len(SALES) :])
+        if path == "/v1/products":
+            request.route = "products"
+            return self.browsing.products(request)
+        if path == category_tree.PATH:
+            request.route = "categories"
+            return self.category_tree.reply(request)
         if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)
@@ -331,7 +360,11 @@ class Application:
 
     def _check_method(self, method: str, path: str) -> None:
         """Refusal for a hot path with another method: the framework does not know it."""
-        hot = path.startswith(PRODUCTS) or path in ("/v1/products", "/healthz", events.PATH) or self.documents.get(path) is not None
+        hot = (
+            path.startswith(PRODUCTS)
+            or path in ("/v1/products", category_tree.PATH, "/healthz", events.PATH)
+            or self.documents.get(path) is not None
+        )
         sale = path.startswith(SALES) and ("/" not in path[len(SALES) :] or path.endswith("/orders"))
         if hot or sale or (path == EMPTY and self.services.settings.bench):
             raise Refusal("method_not_allowed")

@@ -1,16 +1,19 @@
 """What the endpoints of one replica share."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from actors.domain.kinds import READS
 from actors.domain.pseudonym import Pseudonyms
 from actors.storage.addresses import Addresses
 from actors.storage.catalogue import Catalogue
+from actors.storage.categories import Categories
 from actors.storage.desk_reads import DeskReads
 from actors.storage.events.people import EventPeople
 from actors.storage.events.spool import Spool, SpoolLimits
 from actors.storage.factor_resets import FactorResets
+from actors.storage.goods import Goods
+from actors.storage.goods_reads import GoodsReads
 from actors.storage.identities import Identities
 from actors.storage.members import Members
 from actors.storage.notices import Notices
@@ -88,6 +91,11 @@ class Desk:
         self.event_people = EventPeople(services.pool, Pseudonyms(services.client.sharding.derived_key("events")))
         self.event_choices = EventChoices(self.event_people, clock)
         self.roles = Staff(services.pool)
+        self.goods = Goods(services.pool)
+        self.goods_reads = GoodsReads(services.pool)
+        self.categories = Categories(services.pool, self.roles)
+        # Which of these images there are, said by whoever keeps them. Without it documents may name any.
+        self.known_images: Callable[[list[str]], Awaitable[frozenset[str]]] | None = None
         self.payouts = Payouts(services.pool, services.sealer, self.roles)
         self.staff_actions = StaffActions(services.pool)
         self.privacy = Privacy(services.pool, services.sealer)

@@ -31,6 +31,8 @@ WRITING: Final = frozenset({"POST", "PUT", "PATCH"})
 RAW: Final = "/v1/hooks/"
 """Bodies below here are a provider's, signed as bytes: they are not looked at before the signature was."""
 
+LONG: Final = ("/v1/staff/product", "/v1/merchant/product")
+
 _HEAD: Final = "stampede.head"
 _BODY: Final = "stampede.body"
 _FAILURE: Final = "stampede.failure"
@@ -101,7 +103,7 @@ class Framework:
     """The framework's application, asked for one reply at a time."""
 
     def __init__(self, desk: Desk, handlers: "Sequence[Any]") -> None:
-        self._limit = desk.settings.body_bytes_max
+        self._desk = desk
         self.app = Litestar(
             route_handlers=list(handlers),
             request_class=ShopRequest,
@@ -114,9 +116,18 @@ class Framework:
         )
         self.app.state.desk = desk
 
+    def _limit(self, head: Head) -> int:
+        """How long a body may be: documents of products are long, and only those whose token says that they are of the staff send them."""
+        settings = self._desk.settings
+        if not head.path.startswith(LONG):
+            return settings.body_bytes_max
+        token = self._desk.authentication.customer(self._desk.cookies.credential(head), self._desk.clock.now_ms())
+        of_staff = not isinstance(token, Refused) and any(allows(token.roles, name) for name in ("goods.edit", "merchant.goods.edit"))
+        return settings.goods_body_bytes_max if of_staff else settings.body_bytes_max
+
     async def reply(self, head: Head, receive: Receive) -> Reply:
         """The answer; what a handler refused or broke on is raised."""
-        body = await read_body(head, receive, self._limit)
+        body = await read_body(head, receive, self._limit(head))
         if body and head.method in WRITING and not head.path.startswith(RAW):
             check_json_type(head)
             strict_json.check(body)

@@ -66,6 +66,7 @@ _PATH_FORMS.update({"user_id": f"^usr{_FORM}", "address_id": f"^adr{_FORM}", "ex
 _PATH_FORMS["session_id"] = f"^(current|ses{_FORM[:-1]})$"
 _PATH_FORMS["item_id"] = f"^mal{_FORM}"
 _PATH_FORMS["merchant_id"] = f"^mer{_FORM}"
+_PATH_FORMS.update({"category_id": f"^cat{_FORM}", "brand_id": f"^brd{_FORM}", "number": "^[0-9]{1,10}$"})
 _PROBLEM: Final[dict[str, Any]] = {
     "description": "a problem",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -113,13 +114,15 @@ def openapi(app: Litestar, handlers: Sequence[Any], *, bench: bool) -> dict[str,
     """OpenAPI 3.1 of the framework's routes and the hot ones."""
     found = document(handlers)
     hot = (*HOT, BENCH) if bench else HOT
+    types = [*_types_of(app), Problem, *(part for operation in hot for part in (operation.answer, operation.body) if part is not None)]
+    # All at once: of two types with one name, each is then referred to by its whole name.
+    shown, schemas = msgspec.json.schema_components(types, ref_template=REF)
+    by_type = dict(zip(types, shown, strict=True))
     for operation in hot:
-        found["paths"].setdefault(operation.path, {})[operation.method] = _hot(operation)
+        found["paths"].setdefault(operation.path, {})[operation.method] = _hot(operation, by_type)
     for path in found["paths"].values():
         for method in path.values():
             _finish(method)
-    types = [*_types_of(app), Problem, *(part for operation in hot for part in (operation.answer, operation.body) if part is not None)]
-    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
     found["paths"] = dict(sorted(found["paths"].items()))
     found["components"] = {
         "schemas": schemas,
@@ -143,21 +146,16 @@ def _types_of(app: Litestar) -> list[Any]:
     return types
 
 
-def _schema(kind: Any) -> dict[str, Any]:
-    (schema,), _ = msgspec.json.schema_components([kind], ref_template=REF)
-    return schema
-
-
-def _hot(operation: Hot) -> dict[str, Any]:
+def _hot(operation: Hot, schemas: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     names = re.findall(r"{(\w+)}", operation.path)
     parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
     said: dict[str, Any] = {
         "operationId": operation.operation_id,
         "parameters": [*parameters, *operation.query],
-        "responses": {str(operation.status): {"description": "", "content": {operation.media: {"schema": _schema(operation.answer)}}}},
+        "responses": {str(operation.status): {"description": "", "content": {operation.media: {"schema": schemas[operation.answer]}}}},
     }
     if operation.body is not None:
-        said["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(operation.body)}}}
+        said["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[operation.body]}}}
     return said
 
 

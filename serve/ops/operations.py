@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 from schemas.http.carts import Cart
 from schemas.http.catalogue import Product, ProductPage
 from schemas.http.events import EventBatch, EventsTaken
+from schemas.http.goods import CategoryTree
 from schemas.http.hooks import Health
 from schemas.http.sales import FlashOrder, OrderPlaced, SalePage
 
@@ -134,6 +135,39 @@ SAID: Final[dict[str, Said]] = {
     ),
     "listCoupons": Said("See the coupons and how many are taken", "查看优惠券及领用情况", "staff", "coupon.read"),
     "readLedger": Said("See the ledger's entries of an order", "查看订单的账本分录", "staff", "ledger.read"),
+    "listCategories": Said("See the tree of categories", "查看分类树", "catalogue", "public"),
+    "listStaffProducts": Said("Find products", "查询商品", "goods", "goods.read"),
+    "createProduct": Said("Make a product", "新建商品", "goods", "goods.edit", keyed=True),
+    "previewMatrix": Said("See which SKUs options would make", "预览规格组合", "goods", "goods.edit"),
+    "readProductDocument": Said("See a product's document", "查看商品资料", "goods", "goods.read"),
+    "replaceProduct": Said("Change a product", "修改商品", "goods", "goods.edit"),
+    "moveProduct": Said(
+        "Put a product on the shelf, take it off, or retire it", "商品上架、下架、定时或退市", "goods", "goods.publish"
+    ),
+    "revertProduct": Said("Bring an old revision of a product back", "恢复商品的历史版本", "goods", "goods.edit"),
+    "listProductRevisions": Said("See who changed a product", "查看商品修改记录", "goods", "goods.read"),
+    "readProductRevision": Said("See a product as it was", "查看商品的历史版本", "goods", "goods.read"),
+    "compareProductRevisions": Said("See what is different between two revisions", "比较商品的两个版本", "goods", "goods.read"),
+    "listStaffCategories": Said("See every category with its attributes", "查看全部分类及属性", "goods", "goods.read"),
+    "createCategory": Said("Make a category", "新建分类", "goods", "category.edit", keyed=True),
+    "replaceCategory": Said("Change or move a category", "修改或移动分类", "goods", "category.edit"),
+    "deleteCategory": Said("Delete an empty category", "删除空分类", "goods", "category.edit"),
+    "listBrands": Said("See the brands", "查看品牌", "goods", "goods.read"),
+    "readBrand": Said("See a brand", "查看单个品牌", "goods", "goods.read"),
+    "createBrand": Said("Make a brand", "新建品牌", "goods", "category.edit", keyed=True),
+    "replaceBrand": Said("Change a brand", "修改品牌", "goods", "category.edit"),
+    "deleteBrand": Said("Delete a brand without products", "删除无商品的品牌", "goods", "category.edit"),
+    "createMerchantProduct": Said("Make a product of one's own firm", "新建本商家商品", "merchant", "merchant.goods.edit", keyed=True),
+    "previewMerchantMatrix": Said("See which SKUs options would make", "预览规格组合", "merchant", "merchant.goods.edit"),
+    "readMerchantProduct": Said("See the document of a product of one's own", "查看本商家商品资料", "merchant", "merchant.goods"),
+    "replaceMerchantProduct": Said("Change a product of one's own", "修改本商家商品", "merchant", "merchant.goods.edit"),
+    "moveMerchantProduct": Said(
+        "Put a product of one's own on or off the shelf", "本商家商品上下架", "merchant", "merchant.goods.edit"
+    ),
+    "revertMerchantProduct": Said("Bring an old revision back", "恢复本商家商品的历史版本", "merchant", "merchant.goods.edit"),
+    "listMerchantProductRevisions": Said("See who changed a product of one's own", "查看本商家商品修改记录", "merchant", "merchant.goods"),
+    "readMerchantProductRevision": Said("See a product of one's own as it was", "查看本商家商品的历史版本", "merchant", "merchant.goods"),
+    "compareMerchantProductRevisions": Said("Compare two revisions", "比较本商家商品的两个版本", "merchant", "merchant.goods"),
     "listMerchantProducts": Said("See the goods of one's own firm", "查看本商家的商品", "merchant", "merchant.goods"),
     "readPayoutAccount": Said("See where the money of one's own firm goes", "查看本商家的收款账户", "merchant", "merchant.payout"),
     "setPayoutAccount": Said("Let the money go elsewhere from tomorrow on", "设置收款账户(24 小时后生效)", "merchant", "merchant.payout"),
@@ -178,6 +212,8 @@ DURABLE: Final = (_query("durable", "1: answer when the events are on the disk",
 HOT: Final = (
     Hot("get", "/v1/products", "listProducts", 200, ProductPage, query=LIST_QUERY),
     Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product, query=PRODUCT_QUERY),
+    Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
+    Hot("get", "/v1/categories", "listCategories", 200, CategoryTree),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),
     Hot("post", "/v1/flash-sales/{sale_id}/orders", "placeFlashOrder", 201, OrderPlaced, FlashOrder),
     Hot("get", "/v1/cart/events", "watchCart", 200, Cart, media="text/event-stream"),
