@@ -30,7 +30,6 @@ from serve.hot.lane import whole
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
-from serve.pages import Pages
 from serve.permissions import check_declared
 from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
@@ -56,7 +55,6 @@ from serve.shop import (
 )
 from serve.staff import categories, lookups, merchant, merchant_products, payouts, people, products, roles, trail
 from serve.staff import factors as staff_factors
-from serve.staff import lookups, merchant, payouts, people, roles, trail
 from serve.staff import prices as staff_prices
 from serve.strict_json import Malformed
 
@@ -110,8 +108,7 @@ class Application:
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
         self.browsing = Browsing(services, self.desk.facts, self.desk.sold_out)
-        self.browsing = Browsing(services, self.desk.sold_out)
-        self.category_tree = CategoryTreePage(self.desk.categories, Pages(services.clock))
+        self.category_tree = CategoryTreePage(self.desk.categories, self.browsing.pages)
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
         check_declared(handler.operation_id or str(handler) for handler in HANDLERS)
@@ -137,15 +134,13 @@ class Application:
         desk = self.desk
         await desk.revocations.poll()
         desk.spool.start()
-        watching = self.browsing.news.keep_watching()
-        polling = desk.revocations.keep_polling()
-        for work in (desk.facts.keep_fresh(), polling, self.privacy_work.run(), desk.news.keep_listening(), watching):
         for work in (
             desk.facts.keep_fresh(),
             desk.revocations.keep_polling(),
             self.privacy_work.run(),
             desk.news.keep_listening(),
             self.shelf_work.run(),
+            self.browsing.news.keep_watching(),
         ):
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
 
@@ -209,7 +204,7 @@ class Application:
         check_length(request, len(body), self.services.settings.body_bytes_max)
         path = request.path
         if request.method != "POST":
-            return self.browsing.begin(request) or self._answer(request, whole(body))
+            return self._public(request) or self._answer(request, whole(body))
         if path.startswith(SALES) and "/" not in path[len(SALES) : -7]:
             request.route = "flash_order"
             return self.flash_orders.begin(request, body, path[len(SALES) : -7])
@@ -332,23 +327,18 @@ class Application:
         self._check_method(method, path)
         return self.framework.reply(request, receive)
 
+    def _public(self, request: Request) -> Reply | Awaitable[Reply] | None:
+        """A public page that is kept in memory, or what will give it; the hot lane takes these too."""
+        if request.path == category_tree.PATH:
+            request.route = "categories"
+            return self.category_tree.begin(request)
+        return self.browsing.begin(request)
+
     def _page(self, request: Request, path: str) -> Awaitable[Reply] | None:
         """The hot page of a path."""
-        found = self.browsing.begin(request)
+        found = self._public(request)
         if found is not None:
             return _ready(found) if isinstance(found, Reply) else found
-        if path.startswith(PRODUCTS):
-            request.route = "product"
-            return self.browsing.product(request, path[len(PRODUCTS) :])
-        if path.startswith(SALES) and "/" not in path[len(SALES) :]:
-            request.route = "flash_sale"
-            return self.browsing.sale(request, path[len(SALES) :])
-        if path == "/v1/products":
-            request.route = "products"
-            return self.browsing.products(request)
-        if path == category_tree.PATH:
-            request.route = "categories"
-            return self.category_tree.reply(request)
         if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)

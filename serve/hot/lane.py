@@ -21,7 +21,7 @@ ORDERS: Final = b"/orders"
 WHOLE: Final = frozenset({b"/bench/empty", *(path.encode() for path in PATHS)})
 """Passwords too: the many that an attack sends are refused here, in a few microseconds."""
 
-PAGES: Final = (b"/v1/products", SALES)
+PAGES: Final = (b"/v1/products", b"/v1/categories", SALES)
 """What begins so is a public page, or somebody else's by its whole path: the application tells them apart."""
 
 Hot = Callable[[Scope, bytes], tuple[bytes, Reply | Awaitable[Reply]]]

@@ -141,9 +141,7 @@ SAID: Final[dict[str, Said]] = {
     "previewMatrix": Said("See which SKUs options would make", "预览规格组合", "goods", "goods.edit"),
     "readProductDocument": Said("See a product's document", "查看商品资料", "goods", "goods.read"),
     "replaceProduct": Said("Change a product", "修改商品", "goods", "goods.edit"),
-    "moveProduct": Said(
-        "Put a product on the shelf, take it off, or retire it", "商品上架、下架、定时或退市", "goods", "goods.publish"
-    ),
+    "moveProduct": Said("Put a product on the shelf, take it off, or retire it", "商品上架、下架、定时或退市", "goods", "goods.publish"),
     "revertProduct": Said("Bring an old revision of a product back", "恢复商品的历史版本", "goods", "goods.edit"),
     "listProductRevisions": Said("See who changed a product", "查看商品修改记录", "goods", "goods.read"),
     "readProductRevision": Said("See a product as it was", "查看商品的历史版本", "goods", "goods.read"),
@@ -161,9 +159,7 @@ SAID: Final[dict[str, Said]] = {
     "previewMerchantMatrix": Said("See which SKUs options would make", "预览规格组合", "merchant", "merchant.goods.edit"),
     "readMerchantProduct": Said("See the document of a product of one's own", "查看本商家商品资料", "merchant", "merchant.goods"),
     "replaceMerchantProduct": Said("Change a product of one's own", "修改本商家商品", "merchant", "merchant.goods.edit"),
-    "moveMerchantProduct": Said(
-        "Put a product of one's own on or off the shelf", "本商家商品上下架", "merchant", "merchant.goods.edit"
-    ),
+    "moveMerchantProduct": Said("Put a product of one's own on or off the shelf", "本商家商品上下架", "merchant", "merchant.goods.edit"),
     "revertMerchantProduct": Said("Bring an old revision back", "恢复本商家商品的历史版本", "merchant", "merchant.goods.edit"),
     "listMerchantProductRevisions": Said("See who changed a product of one's own", "查看本商家商品修改记录", "merchant", "merchant.goods"),
     "readMerchantProductRevision": Said("See a product of one's own as it was", "查看本商家商品的历史版本", "merchant", "merchant.goods"),
@@ -212,7 +208,6 @@ DURABLE: Final = (_query("durable", "1: answer when the events are on the disk",
 HOT: Final = (
     Hot("get", "/v1/products", "listProducts", 200, ProductPage, query=LIST_QUERY),
     Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product, query=PRODUCT_QUERY),
-    Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
     Hot("get", "/v1/categories", "listCategories", 200, CategoryTree),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),
     Hot("post", "/v1/flash-sales/{sale_id}/orders", "placeFlashOrder", 201, OrderPlaced, FlashOrder),
