@@ -15,13 +15,14 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 import msgspec
 
 from loadtests.figures import median
 from loadtests.instance import LOOPBACK, ShopCopy
+from loadtests.processes import spent
 from schemas.goods import FOREVER_MS
 
 OUTPUT: Final = Path(".bench")
@@ -37,6 +38,7 @@ PRODUCT: Final = "product page"
 SETTINGS: Final = {"STAMPEDE_HOSTS": "1"}
 
 _RATE: Final = re.compile(r"Requests/sec:\s+([0-9.]+)")
+_COUNT: Final = re.compile(r"(\d+) requests in")
 _P99: Final = re.compile(r"99%\s+([0-9.]+)(us|ms|s)")
 _FAILED: Final = re.compile(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.+)")
 _SCALE: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
@@ -53,12 +55,21 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One load in all rounds. ratio: of its median rate to the empty one's."""
+    """One load in all rounds. ratio: of its median rate to the empty one's. cpu_us: of the whole copy for a request."""
 
     load: Load
     rates: tuple[float, ...]
     p99_ms: tuple[float, ...]
+    cpu_us: tuple[float, ...]
     ratio: float
+
+
+class Round(NamedTuple):
+    """One load, once."""
+
+    rate: float
+    p99_ms: float
+    cpu_us: float
 
 
 def main() -> int:
@@ -85,10 +96,12 @@ def main() -> int:
 def words_of(measured: tuple[Measured, ...]) -> list[str]:
     """A table for people."""
     rows = [
-        f"| {one.load.name} | {one.load.bytes:,} | {median(one.rates):,.0f} | {median(one.p99_ms):.0f} | {one.ratio:.2f} |"
+        f"| {one.load.name} | {one.load.bytes:,} | {median(one.rates):,.0f} | {median(one.p99_ms):.0f} | "
+        f"{median(one.cpu_us):.0f} | {one.ratio:.2f} |"
         for one in measured
     ]
-    return ["| page | body bytes | requests/s | p99 ms | of the empty rate |", "| --- | ---: | ---: | ---: | ---: |", *rows]
+    head = "| page | body bytes | requests/s | p99 ms | CPU us | of the empty rate |"
+    return [head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows]
 
 
 async def _priced(url: str, sku_id: str) -> None:
@@ -129,28 +142,29 @@ def _seen(shop: ShopCopy, path: str) -> tuple[str, int]:
 
 def _measure(shop: ShopCopy, folder: Path, rounds: int, seconds: float, connections: int) -> tuple[Measured, ...]:
     loads = _loads(shop)
-    seen: dict[str, list[tuple[float, float]]] = {load.name: [] for load in loads}
+    seen: dict[str, list[Round]] = {load.name: [] for load in loads}
     for load in loads:
         _run(shop, folder, load, 1.0, connections)
     for number in range(rounds):
         for load in loads:
             seen[load.name].append(_run(shop, folder, load, seconds, connections))
-        said = ", ".join(f"{load.name} {seen[load.name][-1][0]:,.0f}/s" for load in loads)
+        said = ", ".join(f"{load.name} {seen[load.name][-1].rate:,.0f}/s" for load in loads)
         print(f"round {number + 1}: {said}", file=sys.stderr, flush=True)
-    empty = median([rate for rate, _ in seen[EMPTY]])
+    empty = median([one.rate for one in seen[EMPTY]])
     return tuple(
         Measured(
             load=load,
-            rates=tuple(rate for rate, _ in seen[load.name]),
-            p99_ms=tuple(p99 for _, p99 in seen[load.name]),
-            ratio=round(median([rate for rate, _ in seen[load.name]]) / empty, 3),
+            rates=tuple(one.rate for one in seen[load.name]),
+            p99_ms=tuple(one.p99_ms for one in seen[load.name]),
+            cpu_us=tuple(one.cpu_us for one in seen[load.name]),
+            ratio=round(median([one.rate for one in seen[load.name]]) / empty, 3),
         )
         for load in loads
     )
 
 
-def _run(shop: ShopCopy, folder: Path, load: Load, seconds: float, connections: int) -> tuple[float, float]:
-    """(requests a second, p99 in ms) of one load. RuntimeError when an answer was an error."""
+def _run(shop: ShopCopy, folder: Path, load: Load, seconds: float, connections: int) -> Round:
+    """One load. RuntimeError when an answer was an error."""
     script = folder / "load.lua"
     lines = [f'wrk.method = "{load.method}"']
     if load.method == "POST":
@@ -160,14 +174,16 @@ def _run(shop: ShopCopy, folder: Path, load: Load, seconds: float, connections: 
     script.write_text("\n".join(lines) + "\n")
     url = f"http://{LOOPBACK}:{shop.direct_port}{load.path}"
     call = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "--latency", "-s", str(script), url]
+    before = shop.processes()
     done = subprocess.run(call, capture_output=True, text=True, timeout=seconds + 60, check=True)
     failed = _FAILED.search(done.stdout)
     if failed:
         raise RuntimeError(f"{load.name}: {failed[0]}")
-    rate, p99 = _RATE.search(done.stdout), _P99.search(done.stdout)
-    if rate is None or p99 is None:
+    cpu_s = sum(spent(before, shop.processes()).values())
+    rate, p99, count = _RATE.search(done.stdout), _P99.search(done.stdout), _COUNT.search(done.stdout)
+    if rate is None or p99 is None or count is None:
         raise RuntimeError(f"wrk said: {done.stdout[-500:]}")
-    return float(rate[1]), float(p99[1]) * _SCALE[p99[2]]
+    return Round(float(rate[1]), float(p99[1]) * _SCALE[p99[2]], cpu_s * 1e6 / max(1, int(count[1])))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Products as shoppers see them: one with everything about it, and lists. Only what is on the shelf, and no article of a flash sale's own.
 
 A page costs a fixed number of statements, however many articles and prices stand on it. Prices are decided by
-``actors.domain.unit_price`` from the rows that are read here; SQL knows just enough of the rule to sort by it.
+``actors.domain.unit_price`` from the rows that are read here; SQL only brings what may be the price of a product in order.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.domain.product import founded
+from actors.domain.unit_price import UnitPrice, unit_price
 from actors.storage.connect import known
 from actors.storage.facts import PRICES, offer_of, price_lists_of
 from actors.storage.goods import DECODER
@@ -79,25 +80,23 @@ _BY_AGE: Final = """
 SELECT p.product_id, p.on_shelf_since_ms AS sorted FROM product p
 WHERE p.state = 'on_shelf' AND (p.on_shelf_since_ms, p.product_id) < ($3::bigint, $2) {where}
 ORDER BY p.on_shelf_since_ms DESC, p.product_id DESC LIMIT $1"""
-_BY_PRICE: Final = """
-WITH promoted AS (
-    SELECT sku_id, currency, min(price_minor) AS amount FROM sku_price
-    WHERE kind IN ('tier', 'promotion') AND level_id = '' AND min_quantity = 1 AND starts_at_ms <= $4 AND $4 < ends_at_ms
-    GROUP BY sku_id, currency
-), listed AS (
-    SELECT DISTINCT ON (sku_id) sku_id, price_minor FROM sku_price WHERE kind = 'list' AND currency = $5 ORDER BY sku_id, position
-), priced AS (
-    SELECT p.product_id, min(least(
-        CASE WHEN $5 IN ('', s.currency) THEN s.price_minor ELSE l.price_minor END,
-        CASE WHEN $5 IN ('', s.currency) OR l.price_minor IS NOT NULL THEN promoted.amount END
-    )) AS sorted
-    FROM product p JOIN sku s USING (product_id)
-    LEFT JOIN listed l ON l.sku_id = s.sku_id
-    LEFT JOIN promoted ON promoted.sku_id = s.sku_id AND promoted.currency = coalesce(nullif($5, ''), s.currency)
-    WHERE p.state = 'on_shelf' AND {mine} {where} GROUP BY p.product_id
-)
-SELECT product_id, sorted FROM priced WHERE (sorted, product_id) {after} ($3::bigint, $2)
-ORDER BY sorted {way}, product_id {way} LIMIT $1"""
+_OF_SKUS: Final = f"""
+SELECT s.price_minor AS amount, s.product_id FROM sku s
+WHERE {_MINE} AND $4::bigint IS NOT NULL AND $5 IN ('', s.currency) AND (s.price_minor, s.product_id) {{after}} ($3::bigint, $2)
+    AND EXISTS (SELECT FROM product p WHERE p.product_id = s.product_id AND p.state = 'on_shelf' {{where}})
+ORDER BY s.price_minor {{way}}, s.product_id {{way}} LIMIT $1"""
+_OF_PRICES: Final = f"""
+SELECT r.price_minor AS amount, s.product_id FROM sku_price r JOIN sku s USING (sku_id)
+WHERE r.kind <> 'member' AND r.level_id = '' AND r.min_quantity = 1 AND r.starts_at_ms <= $4 AND $4 < r.ends_at_ms
+    AND r.currency = coalesce(nullif($5, ''), s.currency) AND {_MINE} AND (r.price_minor, s.product_id) {{after}} ($3::bigint, $2)
+    AND r.price_minor {{after}}= $3::bigint
+    AND EXISTS (SELECT FROM product p WHERE p.product_id = s.product_id AND p.state = 'on_shelf' {{where}})
+ORDER BY r.price_minor {{way}}, s.product_id {{way}} LIMIT $1"""
+"""Every amount that may be what a product costs anybody. Which of them is, says the rule: each product has one such amount."""
+
+STREAMS: Final = {"skus": _OF_SKUS, "prices": _OF_PRICES}
+CANDIDATES: Final = 100
+CANDIDATES_MAX: Final = 4000
 
 _ATTRIBUTES: Final = msgspec.json.Decoder(tuple[Attribute, ...])
 _TAGS: Final = msgspec.json.Decoder(tuple[tuple[str, str, str], ...])
@@ -140,14 +139,19 @@ class LineRows(msgspec.Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=256)
 def listing(sort: str, filters: tuple[str, ...]) -> str:
-    """The statement of a sort with these filters, whose values come last in its arguments."""
-    by_price = sort in ("price", "-price")
-    first = 6 if by_price else 4
-    where = " ".join(f"AND {FILTERS[name].replace('{n}', str(first + index))}" for index, name in enumerate(filters))
-    if by_price:
-        after, way = (">", "ASC") if sort == "price" else ("<", "DESC")
-        return _BY_PRICE.format(where=where, mine=_MINE, after=after, way=way)
-    return (_BY_ID if sort == "id" else _BY_AGE).format(where=where)
+    """The statement of a sort by ``id`` or ``newest`` with these filters, whose values come last in its arguments."""
+    return (_BY_ID if sort == "id" else _BY_AGE).format(where=_where(filters, 4))
+
+
+@lru_cache(maxsize=256)
+def candidates(stream: str, sort: str, filters: tuple[str, ...]) -> str:
+    """The statement of a stream of amounts, in the order of a sort by price."""
+    after, way = (">", "ASC") if sort == "price" else ("<", "DESC")
+    return STREAMS[stream].format(where=_where(filters, 6), after=after, way=way)
+
+
+def _where(filters: tuple[str, ...], first: int) -> str:
+    return " ".join(f"AND {FILTERS[name].replace('{n}', str(first + index))}" for index, name in enumerate(filters))
 
 
 class ProductPages:
@@ -191,25 +195,17 @@ class ProductPages:
         return await known(self._lines(query, now_ms))
 
     async def _lines(self, query: ListQuery, now_ms: int) -> list[LineRows]:
-        key, product_id = query.after
-        more = (now_ms, query.currency) if query.sort in ("price", "-price") else ()
-        statement = listing(query.sort, tuple(name for name, _ in query.filters))
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-            found = await connection.fetch(statement, query.limit, product_id, key, *more, *(value for _, value in query.filters))
+            if query.sort in ("price", "-price"):
+                return await _by_price(connection, query, now_ms)
+            names, values = tuple(name for name, _ in query.filters), [value for _, value in query.filters]
+            key, product_id = query.after
+            found = await connection.fetch(listing(query.sort, names), query.limit, product_id, key, *values)
             ids = [row["product_id"] for row in found]
-            products = {row["product_id"]: dict(row) for row in await connection.fetch(LINES, ids)} if ids else {}
-            skus = await connection.fetch(LINE_SKUS, ids) if ids else []
-            facts = price_lists_of(await connection.fetch(PRICES, [sku["sku_id"] for sku in skus])) if skus else {}
-        offers: dict[str, list[Offer]] = {}
-        for sku in skus:
-            offers.setdefault(sku["product_id"], []).append(offer_of(sku))
+            offers, facts = await _offers(connection, ids)
+            products = await _products(connection, ids)
         return [
-            LineRows(
-                product=products[row["product_id"]],
-                sorted=row["sorted"],
-                offers=tuple(offers.get(row["product_id"], ())),
-                facts=facts,
-            )
+            LineRows(product=products[row["product_id"]], sorted=row["sorted"], offers=offers.get(row["product_id"], ()), facts=facts)
             for row in found
         ]
 
@@ -226,6 +222,64 @@ class ProductPages:
         """The newest version of a product; and what changes when the names do that stand on many pages."""
         row = await known(self._pool.fetchrow(SHARED))
         return row["products"], (row["others"], row["there"])
+
+
+async def _products(connection: Any, ids: list[str]) -> dict[str, dict[str, Any]]:
+    return {row["product_id"]: dict(row) for row in await connection.fetch(LINES, ids)} if ids else {}
+
+
+async def _offers(connection: Any, ids: list[str]) -> tuple[dict[str, tuple[Offer, ...]], dict[str, Fact]]:
+    """The articles of products, and their price lists."""
+    skus = await connection.fetch(LINE_SKUS, ids) if ids else []
+    facts = price_lists_of(await connection.fetch(PRICES, [sku["sku_id"] for sku in skus])) if skus else {}
+    offers: dict[str, list[Offer]] = {}
+    for sku in skus:
+        offers.setdefault(sku["product_id"], []).append(offer_of(sku))
+    return {product_id: tuple(found) for product_id, found in offers.items()}, facts
+
+
+async def _by_price(connection: Any, query: ListQuery, now_ms: int) -> list[LineRows]:
+    """The products after a price. Candidates come in order from two indexes; a product stands where its lowest one is.
+
+    Of a stream that was cut nothing is known behind its end: what lies there is looked at in another round, of twice as many.
+    """
+    names, values = tuple(name for name, _ in query.filters), [value for _, value in query.filters]
+    downwards = query.sort == "-price"
+    after, size = query.after, max(CANDIDATES, 2 * query.limit)
+    chosen: list[tuple[int, str, tuple[Offer, ...], dict[str, Fact]]] = []
+    while len(chosen) < query.limit:
+        seen: set[tuple[int, str]] = set()
+        ends: list[tuple[int, str]] = []
+        for stream in STREAMS:
+            statement = candidates(stream, query.sort, names)
+            rows = await connection.fetch(statement, size, after[1], after[0], now_ms, query.currency, *values)
+            seen.update((row["amount"], row["product_id"]) for row in rows)
+            if len(rows) == size:
+                ends.append((rows[-1]["amount"], rows[-1]["product_id"]))
+        end = None if not ends else max(ends) if downwards else min(ends)
+        known = [one for one in sorted(seen, reverse=downwards) if end is None or (one >= end if downwards else one <= end)]
+        offers, facts = await _offers(connection, list({product_id for _, product_id in known}))
+        prices = {product_id: lowest(found, facts, now_ms, query.currency) for product_id, found in offers.items()}
+        for amount, product_id in known:
+            price = prices.get(product_id)
+            if price is not None and price.amount == amount:
+                chosen.append((amount, product_id, offers[product_id], facts))
+        if end is None:
+            break
+        after, size = end, min(2 * size, CANDIDATES_MAX)
+    chosen = chosen[: query.limit]
+    products = await _products(connection, [product_id for _, product_id, _, _ in chosen])
+    return [LineRows(product=products[product_id], sorted=amount, offers=found, facts=facts) for amount, product_id, found, facts in chosen]
+
+
+def lowest(offers: tuple[Offer, ...], facts: dict[str, Any], now_ms: int, currency: str) -> UnitPrice | None:
+    """What the cheapest of these articles costs anybody now; None where none is sold in the currency."""
+    best: UnitPrice | None = None
+    for offer in offers:
+        price = unit_price(offer, facts, now_ms, currency=currency)
+        if isinstance(price, UnitPrice) and (best is None or price.amount < best.amount):
+            best = price
+    return best
 
 
 def _titles(row: Any) -> Titles:

@@ -3,8 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from actors.domain.entity import Refused
-from actors.domain.unit_price import UnitPrice, unit_price
-from actors.storage.product_pages import LineRows, ProductRows
+from actors.storage.product_pages import LineRows, ProductRows, lowest
 from schemas.goods import FOREVER_MS, Attribute, AttributeValue, Image, Sku, Words
 from schemas.goods import Product as Document
 from schemas.http.catalogue import (
@@ -165,11 +164,7 @@ def _value_texts(defined: Attribute, value: AttributeValue) -> Titles:
 def product_line(rows: LineRows, image: Image | None, now_ms: int, currency: str = "") -> ProductLine:
     """A product in a list, with what its cheapest article costs anybody now."""
     product = rows.product
-    best: UnitPrice | None = None
-    for offer in rows.offers:
-        price = unit_price(offer, rows.facts, now_ms, currency=currency)
-        if isinstance(price, UnitPrice) and (best is None or price.amount < best.amount):
-            best = price
+    best = lowest(rows.offers, rows.facts, now_ms, currency)
     return ProductLine(
         product_id=product["product_id"],
         titles=Titles(en=product["title"], zh=product["title_zh"]),

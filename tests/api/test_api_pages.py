@@ -17,7 +17,7 @@ import pytest
 from actors.domain.unit_price import UnitPrice, unit_price
 from actors.storage.facts import PostgresFacts
 from actors.storage.goods import By, Edit, Goods
-from actors.storage.product_pages import FILTERS, SORTS, listing
+from actors.storage.product_pages import FILTERS, SORTS, STREAMS, candidates, listing
 from schemas.goods import Image, Option, OptionValue, Price, Product, ProductText, ProductTexts, Sku, Words
 from serve.listener import DirectListener
 from tests.api.test_api_prices import add_prices
@@ -257,9 +257,30 @@ async def test_a_list_goes_on_where_it_was_whatever_comes_and_goes(shop: Any) ->
 async def test_every_list_can_be_prepared(shop: Any) -> None:
     names = tuple(FILTERS)
     async with shop.pool.acquire() as connection:
-        for sort in SORTS:
-            for chosen in range(2 ** len(names)):
-                await connection.prepare(listing(sort, tuple(name for bit, name in enumerate(names) if chosen >> bit & 1)))
+        for chosen in range(2 ** len(names)):
+            filters = tuple(name for bit, name in enumerate(names) if chosen >> bit & 1)
+            statements = [listing(sort, filters) for sort in ("id", "newest")]
+            statements += [candidates(stream, sort, filters) for stream in STREAMS for sort in ("price", "-price")]
+            for statement in statements:
+                await connection.prepare(statement)
+
+
+async def test_articles_and_products_of_one_price_are_each_listed_once_however_the_candidates_are_cut(shop: Any) -> None:
+    place = await Place(shop).make()
+    ids = []
+    for number in range(4):
+        # Eighty amounts a product, of which one counts: more than a round of candidates.
+        skus = tuple(
+            Sku(code=f"S{number}-{index}-{place.mark}", choice={"n": str(index)}, prices=(Price(currency="CNY", amount=500 + index // 2),))
+            for index in range(80)
+        )
+        values = tuple(OptionValue(value_id=str(index), titles=Words(en=str(index))) for index in range(80))
+        option = Option(option_id="n", titles=Words(en="n"), values=values)
+        ids.append(await place.write(place.doc(f"S{number}", options=(option,), skus=skus)))
+    for sort in ("price", "-price"):
+        shown = await pages(shop, f"category_id={place.root}&sort={sort}", 2)
+        assert [line["product_id"] for line in shown] == sorted(ids, reverse=sort == "-price")
+        assert {line["price"]["amount"] for line in shown} == {500}
 
 
 # --- what is kept -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 import actors.storage
 
 STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
-PARTS = {f"actors.storage.product_pages.{name}" for name in ("_BY_ID", "_BY_AGE", "_BY_PRICE")}
+PARTS = {f"actors.storage.product_pages.{name}" for name in ("_BY_ID", "_BY_AGE", "_OF_SKUS", "_OF_PRICES")}
 """Not statements, but what several statements are made of."""
 
 
