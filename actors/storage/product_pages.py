@@ -80,21 +80,40 @@ _BY_AGE: Final = """
 SELECT p.product_id, p.on_shelf_since_ms AS sorted FROM product p
 WHERE p.state = 'on_shelf' AND (p.on_shelf_since_ms, p.product_id) < ($3::bigint, $2) {where}
 ORDER BY p.on_shelf_since_ms DESC, p.product_id DESC LIMIT $1"""
+_ON_SHELF: Final = "EXISTS (SELECT FROM product p WHERE p.product_id = s.product_id AND p.state = 'on_shelf')"
+_ANYBODYS: Final = """r.kind <> 'member' AND r.level_id = '' AND r.min_quantity = 1 AND r.starts_at_ms <= $4 AND $4 < r.ends_at_ms
+    AND $5 IN ('', r.currency)"""
 _OF_SKUS: Final = f"""
-SELECT s.price_minor AS amount, s.product_id FROM sku s
-WHERE {_MINE} AND $4::bigint IS NOT NULL AND $5 IN ('', s.currency) AND (s.price_minor, s.product_id) {{after}} ($3::bigint, $2)
-    AND EXISTS (SELECT FROM product p WHERE p.product_id = s.product_id AND p.state = 'on_shelf' {{where}})
-ORDER BY s.price_minor {{way}}, s.product_id {{way}} LIMIT $1"""
+SELECT s.price_minor AS amount, s.product_id, {_ON_SHELF} AS shown FROM sku s
+WHERE {_MINE} AND $4::bigint IS NOT NULL AND $5 IN ('', s.currency) AND (s.price_minor, s.product_id COLLATE "C") {{after}} ($3::bigint, $2)
+ORDER BY s.price_minor {{way}}, s.product_id COLLATE "C" {{way}} LIMIT $1"""
 _OF_PRICES: Final = f"""
-SELECT r.price_minor AS amount, s.product_id FROM sku_price r JOIN sku s USING (sku_id)
-WHERE r.kind <> 'member' AND r.level_id = '' AND r.min_quantity = 1 AND r.starts_at_ms <= $4 AND $4 < r.ends_at_ms
-    AND r.currency = coalesce(nullif($5, ''), s.currency) AND {_MINE} AND (r.price_minor, s.product_id) {{after}} ($3::bigint, $2)
-    AND r.price_minor {{after}}= $3::bigint
-    AND EXISTS (SELECT FROM product p WHERE p.product_id = s.product_id AND p.state = 'on_shelf' {{where}})
-ORDER BY r.price_minor {{way}}, s.product_id {{way}} LIMIT $1"""
-"""Every amount that may be what a product costs anybody. Which of them is, says the rule: each product has one such amount."""
+SELECT r.price_minor AS amount, s.product_id, {_MINE} AND {_ON_SHELF} AND ($5 <> '' OR r.currency = s.currency)
+    AND (r.price_minor, s.product_id COLLATE "C") {{after}} ($3::bigint, $2) AS shown
+FROM (
+    SELECT r.sku_id, r.price_minor, r.currency FROM sku_price r
+    WHERE {_ANYBODYS} AND r.price_minor {{after}}= $3::bigint ORDER BY r.price_minor {{way}} FETCH FIRST $1 ROWS WITH TIES
+) r JOIN sku s USING (sku_id) ORDER BY r.price_minor {{way}}, s.product_id COLLATE "C" {{way}}"""
+_CHOSEN: Final = "WITH chosen AS MATERIALIZED (SELECT p.product_id FROM product p WHERE p.state = 'on_shelf' {where})"
+_CHOSEN_SKUS: Final = f"""
+{_CHOSEN} SELECT s.price_minor AS amount, s.product_id, true AS shown FROM chosen JOIN sku s USING (product_id)
+WHERE {_MINE} AND $4::bigint IS NOT NULL AND $5 IN ('', s.currency) AND (s.price_minor, s.product_id COLLATE "C") {{after}} ($3::bigint, $2)
+ORDER BY s.price_minor {{way}}, s.product_id COLLATE "C" {{way}} LIMIT $1"""
+_CHOSEN_PRICES: Final = f"""
+{_CHOSEN} SELECT r.price_minor AS amount, s.product_id, true AS shown
+FROM chosen JOIN sku s USING (product_id) JOIN sku_price r USING (sku_id)
+WHERE {_MINE} AND {_ANYBODYS} AND ($5 <> '' OR r.currency = s.currency)
+    AND (r.price_minor, s.product_id COLLATE "C") {{after}} ($3::bigint, $2)
+ORDER BY r.price_minor {{way}}, s.product_id COLLATE "C" {{way}} LIMIT $1"""
+"""Every amount that may be what a product costs anybody. Which of them is, says the rule: each product has one such amount.
 
-STREAMS: Final = {"skus": _OF_SKUS, "prices": _OF_PRICES}
+Of all goods they come in the order of an index; of chosen ones these are found first.
+"""
+
+STREAMS: Final = {"skus": (_OF_SKUS, _CHOSEN_SKUS), "prices": (_OF_PRICES, _CHOSEN_PRICES)}
+LAST: Final = "\x7f"
+"""Behind every id, byte by byte."""
+
 CANDIDATES: Final = 100
 CANDIDATES_MAX: Final = 4000
 
@@ -147,7 +166,7 @@ def listing(sort: str, filters: tuple[str, ...]) -> str:
 def candidates(stream: str, sort: str, filters: tuple[str, ...]) -> str:
     """The statement of a stream of amounts, in the order of a sort by price."""
     after, way = (">", "ASC") if sort == "price" else ("<", "DESC")
-    return STREAMS[stream].format(where=_where(filters, 6), after=after, way=way)
+    return STREAMS[stream][bool(filters)].format(where=_where(filters, 6), after=after, way=way)
 
 
 def _where(filters: tuple[str, ...], first: int) -> str:
@@ -253,9 +272,9 @@ async def _by_price(connection: Any, query: ListQuery, now_ms: int) -> list[Line
         for stream in STREAMS:
             statement = candidates(stream, query.sort, names)
             rows = await connection.fetch(statement, size, after[1], after[0], now_ms, query.currency, *values)
-            seen.update((row["amount"], row["product_id"]) for row in rows)
-            if len(rows) == size:
-                ends.append((rows[-1]["amount"], rows[-1]["product_id"]))
+            seen.update((row["amount"], row["product_id"]) for row in rows if row["shown"])
+            if len(rows) >= size:
+                ends.append((rows[-1]["amount"], _last(stream, names, rows[-1]["product_id"], downwards=downwards)))
         end = None if not ends else max(ends) if downwards else min(ends)
         known = [one for one in sorted(seen, reverse=downwards) if end is None or (one >= end if downwards else one <= end)]
         offers, facts = await _offers(connection, list({product_id for _, product_id in known}))
@@ -270,6 +289,13 @@ async def _by_price(connection: Any, query: ListQuery, now_ms: int) -> list[Line
     chosen = chosen[: query.limit]
     products = await _products(connection, [product_id for _, product_id, _, _ in chosen])
     return [LineRows(product=products[product_id], sorted=amount, offers=found, facts=facts) for amount, product_id, found, facts in chosen]
+
+
+def _last(stream: str, filters: tuple[str, ...], product_id: str, *, downwards: bool) -> str:
+    """Up to which product a stream has told its last amount: one over all price lists tells an amount of all products at once."""
+    if stream == "skus" or filters:
+        return product_id
+    return "" if downwards else LAST
 
 
 def lowest(offers: tuple[Offer, ...], facts: dict[str, Any], now_ms: int, currency: str) -> UnitPrice | None:
