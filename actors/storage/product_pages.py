@@ -80,7 +80,7 @@ _BY_AGE: Final = """
 SELECT p.product_id, p.on_shelf_since_ms AS sorted FROM product p
 WHERE p.state = 'on_shelf' AND (p.on_shelf_since_ms, p.product_id) < ($3::bigint, $2) {where}
 ORDER BY p.on_shelf_since_ms DESC, p.product_id DESC LIMIT $1"""
-_ON_SHELF: Final = "EXISTS (SELECT FROM product p WHERE p.product_id = s.product_id AND p.state = 'on_shelf')"
+_ON_SHELF: Final = "(SELECT p.state = 'on_shelf' FROM product p WHERE p.product_id = s.product_id)"
 _ANYBODYS: Final = """r.kind <> 'member' AND r.level_id = '' AND r.min_quantity = 1 AND r.starts_at_ms <= $4 AND $4 < r.ends_at_ms
     AND $5 IN ('', r.currency)"""
 _OF_SKUS: Final = f"""
