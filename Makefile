@@ -24,6 +24,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 .PHONY: help up test check browser bench bench-events bench-logins bench-search load peak lock clean
 .PHONY: help up test check browser bench bench-events bench-import bench-logins load peak lock clean
 .PHONY: help up test check browser bench bench-events bench-goods bench-logins load peak lock clean
+.PHONY: help up test check browser bench bench-events bench-logins bench-pages load peak lock clean
 
 help:
 	@echo 'make up     start the shop with real embedded servers, and print its addresses (Ctrl-C ends it)'
@@ -34,6 +35,7 @@ help:
 	@echo 'make bench-goods  documents of 50,000 products written, written again and changed, and single edits'
 	@echo 'make bench-logins  browsing and honest logins beside a credential-stuffing attack'
 	@echo 'make bench-search  how good the search is by judged queries, how quick, and how late it follows'
+	@echo 'make bench-pages  public pages a second beside an empty 200'
 	@echo 'make load   the Locust scenarios, ended by the audit of the books'
 	@echo 'make peak   the highest rate that one machine gives, with a C load generator'
 	@echo 'make lock   resolve the dependencies again and write deploy/*.lock'
@@ -78,6 +80,9 @@ bench-goods: $(VENV)/.dev
 
 bench-logins: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.stuffing
+
+bench-pages: $(VENV)/.dev
+	@exec $(BIN)/python -m loadtests.bench_pages
 
 load: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.load

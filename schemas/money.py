@@ -18,6 +18,21 @@ class Money(msgspec.Struct, gc=False, frozen=True, kw_only=True, forbid_unknown_
     currency: Currency
 
 
+_WHOLE: Final = frozenset(
+    ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF")
+)
+_THOUSANDTHS: Final = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
+
+
+def money_text(amount: int, currency: str) -> str:
+    """An amount as people read it in both languages: ``CNY 19.99``, with as many decimals as the currency has minor units (ISO 4217)."""
+    digits = 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
+    if not digits:
+        return f"{currency} {amount}"
+    whole, rest = divmod(amount, 10**digits)
+    return f"{currency} {whole}.{rest:0{digits}d}"
+
+
 def portion(amount: int, numerator: int, denominator: int) -> int:
     """``amount * numerator / denominator``, half away from zero: the one rounding rule of the shop."""
     if denominator <= 0:

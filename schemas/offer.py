@@ -2,6 +2,7 @@
 
 import msgspec
 
+from schemas.goods import FOREVER_MS
 from schemas.membership import MallItem, MemberPrices, MemberRules
 from schemas.warehouse import Warehouses
 
@@ -15,6 +16,28 @@ class Offer(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="offer"):
     currency: str
     on_sale: bool = True
     parts: int = 1
+    version: int = 0
+
+
+class PriceRow(msgspec.Struct, gc=False, frozen=True, kw_only=True):
+    """One price of a SKU, in minor units, and its conditions: ``min_quantity`` units of a line or more, a buyer of ``level_id``
+    ("": anybody), a moment within [starts_at_ms, ends_at_ms)."""
+
+    kind: str
+    amount: int
+    min_quantity: int = 1
+    level_id: str = ""
+    starts_at_ms: int = 0
+    ends_at_ms: int = FOREVER_MS
+    label: str = ""
+    label_zh: str = ""
+
+
+class PriceList(msgspec.Struct, frozen=True, kw_only=True, tag="price_list"):
+    """All prices of a SKU that stand in ``sku_price``, by currency, in the order of its document: the fact ``prices:<sku>``."""
+
+    sku_id: str
+    rows: dict[str, tuple[PriceRow, ...]]
     version: int = 0
 
 
@@ -68,4 +91,4 @@ class ShippingTerms(msgspec.Struct, frozen=True, kw_only=True, tag="shipping_ter
     version: int = 0
 
 
-Fact = Offer | SaleTerms | CouponTerms | MemberRules | MemberPrices | MallItem | ShippingTerms | Warehouses
+Fact = Offer | PriceList | SaleTerms | CouponTerms | MemberRules | MemberPrices | MallItem | ShippingTerms | Warehouses

@@ -15,13 +15,19 @@ class Line(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 
 
 class PricedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of an order as sold. ``stock_key`` names the part that holds it; amounts in minor units."""
+    """One line of an order as sold. ``stock_key`` names the part that holds it; amounts in minor units.
+
+    price_kind: what kind of price it was (tier, promotion, member, level), "" for the list price and for that of a flash sale.
+    list_price: what a unit would have cost without it, 0 where that is ``unit_price``.
+    """
 
     sku_id: str
     quantity: int
     unit_price: int
     stock_key: str
     discount: int = 0
+    price_kind: str = ""
+    list_price: int = 0
 
 
 class Wish(msgspec.Struct, gc=False, frozen=True, kw_only=True, array_like=True):
@@ -112,6 +118,8 @@ class PlaceOrder(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order
     """By line, where the shop has warehouses and the order an address."""
 
     considered: tuple[Considered, ...] = ()
+    currency: str = ""
+    """In which the buyer would pay; "": in that of the articles' first list prices. A flash sale has its own."""
 
 
 class ReadOrder(msgspec.Struct, frozen=True, kw_only=True, tag="order.read"):

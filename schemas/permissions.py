@@ -77,6 +77,11 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     ),
     "stock.adjust": _row("warehouse operator administrator", "Receive, count, move and write off stock.", "收货、盘点、调拨与报损。"),
     "warehouse.edit": _row("warehouse operator administrator", "Set up warehouses.", "设置仓库。"),
+    "price.read": _row(
+        "marketing support operator administrator",
+        "See what an article costs whom, at any time, and why.",
+        "查看商品在任意时间对各等级会员的价格及原因。",
+    ),
     "coupon.read": _row("marketing operator administrator", "See the coupons and how many are taken.", "查看优惠券及其领用情况。"),
     "ledger.read": _row("finance administrator", "See the entries of the ledger.", "查看账本分录。"),
     "payout.read": _row("finance administrator", "See where a firm's money goes, masked.", "查看商家收款账户(已遮蔽)。"),

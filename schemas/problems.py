@@ -223,6 +223,7 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "total_changed": _row(409, "The total is now {total}. Confirm it and send again.", "总价已变为 {total},请确认后重新提交。"),
     "too_many_open_orders": _row(409, "You have {limit} unpaid orders. Pay or cancel one first.", "您有 {limit} 笔未付款订单,请先付款或取消。"),
     "currency_mixed": _row(422, "All articles of an order must have one currency.", "同一订单的商品必须使用同一币种。"),
+    "currency_not_offered": _row(422, "{sku_id} is not sold in this currency.", "商品 {sku_id} 不支持以该币种购买。"),
     "address_invalid": _row(422, "The address is not complete: {reason}", "地址不完整:{reason}"),
     "order_abandoned": _row(409, "This order was abandoned. Place a new one.", "该订单已作废,请重新下单。"),
     # images

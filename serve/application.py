@@ -35,7 +35,6 @@ from serve.importing import ImportWork
 from serve.live_cart import LiveCarts
 from serve.ops import health, outbox
 from serve.ops.document import Documents
-from serve.pages import Pages
 from serve.permissions import check_declared
 from serve.privacy_work import PrivacyWork
 from serve.rates import Rate
@@ -53,6 +52,7 @@ from serve.shop import (
     factors,
     membership,
     orders,
+    prices,
     privacy,
     sessions,
     third_party,
@@ -79,6 +79,7 @@ from serve.staff import (
 )
 from serve.staff import factors as staff_factors
 from serve.staff import imports as staff_imports
+from serve.staff import prices as staff_prices
 from serve.strict_json import Malformed
 from serve.web import handlers as web
 from serve.web.pages import PageRefused, problem_page, wants_page
@@ -97,6 +98,7 @@ HANDLERS: Final = (
     *sessions.HANDLERS,
     *carts.HANDLERS,
     *orders.HANDLERS,
+    *prices.HANDLERS,
     *tickets.HANDLERS,
     *stripe.HANDLERS,
     *third_party.HANDLERS,
@@ -111,6 +113,7 @@ HANDLERS: Final = (
     *roles.HANDLERS,
     *people.HANDLERS,
     *staff_factors.HANDLERS,
+    *staff_prices.HANDLERS,
     *trail.HANDLERS,
     *lookups.HANDLERS,
     *merchant.HANDLERS,
@@ -144,8 +147,8 @@ class Application:
         self.services = services
         self.desk = Desk(services)
         self.flash_orders = FlashOrders(self.desk)
-        self.browsing = Browsing(services, self.desk.sold_out)
-        self.category_tree = CategoryTreePage(self.desk.categories, Pages(services.clock))
+        self.browsing = Browsing(services, self.desk.facts, self.desk.sold_out)
+        self.category_tree = CategoryTreePage(self.desk.categories, self.browsing.pages)
         self.searching = self.desk.searching
         self.live_carts = LiveCarts(self.desk, carts.cart_of)
         self.events = events.Events(self.desk)
@@ -184,6 +187,7 @@ class Application:
             self.import_work.run(),
             desk.wms_work.run(),
             desk.news.keep_listening(),
+            self.browsing.news.keep_watching(),
         )
         for work in works:
             self._tasks.append(asyncio.ensure_future(_lasting(work)))
@@ -249,6 +253,8 @@ class Application:
         self._check_address(request)
         check_length(request, len(body), self.services.settings.body_bytes_max)
         path = request.path
+        if request.method != "POST":
+            return self._public(request) or self._answer(request, whole(body))
         if path.startswith(SALES) and "/" not in path[len(SALES) : -7]:
             request.route = "flash_order"
             return self.flash_orders.begin(request, body, path[len(SALES) : -7])
@@ -373,27 +379,25 @@ class Application:
         elif method in ("GET", "HEAD") and path.startswith(MEDIA):
             request.route = "image"
             return self.media.reply(request)
-        elif method == "GET":
+        elif method in ("GET", "HEAD"):
             page = self._page(request, path)
             if page is not None:
                 return page
         self._check_method(method, path)
         return self.framework.reply(request, receive)
 
+    def _public(self, request: Request) -> Reply | Awaitable[Reply] | None:
+        """A public page that is kept in memory, or what will give it; the hot lane takes these too."""
+        if request.path == category_tree.PATH:
+            request.route = "categories"
+            return self.category_tree.begin(request)
+        return self.browsing.begin(request)
+
     def _page(self, request: Request, path: str) -> Awaitable[Reply] | None:
         """The hot page of a path."""
-        if path.startswith(PRODUCTS):
-            request.route = "product"
-            return self.browsing.product(request, path[len(PRODUCTS) :])
-        if path.startswith(SALES) and "/" not in path[len(SALES) :]:
-            request.route = "flash_sale"
-            return self.browsing.sale(request, path[len(SALES) :])
-        if path == "/v1/products":
-            request.route = "products"
-            return self.browsing.products(request)
-        if path == category_tree.PATH:
-            request.route = "categories"
-            return self.category_tree.reply(request)
+        found = self._public(request)
+        if found is not None:
+            return _ready(found) if isinstance(found, Reply) else found
         if path == SEARCH:
             request.route = "search"
             return self.searching.search(request)

@@ -1,5 +1,6 @@
 """Prices, sales and coupons in one replica, never older than a second."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from actors.owners.facts import FactCache, NeedsFacts
@@ -33,6 +34,15 @@ class CatalogueFacts:
             if not await self._cache.fetch(list(names)):
                 break
         raise Refusal("storage_unavailable")
+
+    @property
+    def heard_ms(self) -> float:
+        """What was committed before this moment (monotonic) is known here."""
+        return self._cache.heard_ms
+
+    def on_news(self, heard: Callable[[list[str] | None], None]) -> None:
+        """Call this with the names of facts that changed; with None when any may have."""
+        self._cache.on_news = heard
 
     async def keep_fresh(self) -> None:
         """Renew for ever, so that nobody waits for it."""

@@ -115,7 +115,8 @@ class _Protocol(HttpToolsProtocol):
     def _begin_hot(self) -> None:
         """A request of the hot lane: answered once it is whole, in its turn on this connection."""
         scope: Any = self.scope
-        scope["method"], scope["path"], scope["query_string"] = "POST", self.url.decode("ascii"), b""
+        path, _, query = self.url.partition(b"?")
+        scope["method"], scope["path"], scope["query_string"] = self.parser.get_method().decode("ascii"), path.decode("ascii"), query
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         before = self.cycle
         cycle = HotCycle(scope, self.transport, keep_alive, self.limits.body_bytes_max, self.on_response_complete)

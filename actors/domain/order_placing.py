@@ -56,6 +56,7 @@ def needs(command: PlaceOrder) -> tuple[str, ...]:
         names.append("member:rules")
         names.extend("member_price:" + line.sku_id for line in command.lines)
     if not command.sale_id:
+        names.extend("prices:" + line.sku_id for line in command.lines)
         names.append("shop:shipping")
     return tuple(names)
 
@@ -72,8 +73,8 @@ def place(state: OrderBook, command: PlaceOrder, context: Context) -> Outcome:
     sale = _sale(state, command, context)
     if isinstance(sale, Refused):
         return sale
-    level_id, points = command.member_level, command.points
-    buyer = ANYBODY if level_id is None and not points else Buyer(level_id=level_id, points=points)
+    level_id, points, currency = command.member_level, command.points, command.currency
+    buyer = ANYBODY if level_id is None and not points and not currency else Buyer(level_id=level_id, points=points, currency=currency)
     priced = quote(command.lines, command.coupon_ids, sale, context.facts, context.at_ms, buyer)
     if isinstance(priced, Refused):
         return priced
@@ -199,7 +200,15 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
         return OrderPlaced(
             order_id=command.order_id,
             lines=tuple(
-                PricedLine(sku_id=line.sku_id, quantity=line.quantity, unit_price=line.unit_price, stock_key=key, discount=line.discount)
+                PricedLine(
+                    sku_id=line.sku_id,
+                    quantity=line.quantity,
+                    unit_price=line.unit_price,
+                    stock_key=key,
+                    discount=line.discount,
+                    price_kind=line.price_kind,
+                    list_price=line.list_price,
+                )
                 for line, key in zip(priced.lines, chosen, strict=False)
             ),
             total=priced.total,

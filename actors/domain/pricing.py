@@ -1,7 +1,7 @@
 """What an order costs, and why. Pure, in one fixed order:
 
-1. unit price: the sale's price for the SKU in a flash sale; else what members of the buyer's level pay (the member
-   price of the SKU, or the offer's price less the level's percentage), never more than the offer's price;
+1. unit price: the sale's price for the SKU in a flash sale; else the lowest price that applies (list, tier, promotion,
+   member, level), as ``actors.domain.unit_price`` decides it for everybody, in the currency that the buyer asks for;
 2. line total: unit price times quantity;
 3. coupons, in the order given, each on what its lines still cost, spread over them by largest
    remainder, never below zero;
@@ -20,20 +20,25 @@ from typing import Any, Final
 import msgspec
 
 from actors.domain.entity import Refused
-from actors.domain.member_state import level_of
-from schemas.membership import MemberPrices, MemberRules
+from actors.domain.unit_price import UnitPrice, unit_price
+from schemas.membership import MemberRules
 from schemas.money import MINOR_UNITS_MAX, portion, share
 from schemas.offer import CouponTerms, Offer, SaleTerms, ShippingTerms
 from schemas.order import Line
 
 
 class QuotedLine(msgspec.Struct, gc=False, frozen=True, kw_only=True):
-    """One priced line; ``discount`` is this line's part of all coupons and of the points."""
+    """One priced line; ``discount`` is this line's part of all coupons and of the points.
+
+    price_kind, list_price: as an order keeps them (``schemas.order.PricedLine``).
+    """
 
     sku_id: str
     quantity: int
     unit_price: int
     discount: int
+    price_kind: str = ""
+    list_price: int = 0
 
 
 class Quote(msgspec.Struct, gc=False, frozen=True, kw_only=True):
@@ -56,10 +61,14 @@ class Quote(msgspec.Struct, gc=False, frozen=True, kw_only=True):
 
 
 class Buyer(msgspec.Struct, gc=False, frozen=True, kw_only=True):
-    """Who buys, as far as prices go. ``level_id`` None: anybody, "": a member of the lowest level. ``points``: offered to be spent."""
+    """Who buys, as far as prices go. ``level_id`` None: anybody, "": a member of the lowest level. ``points``: offered to be spent.
+
+    currency: in which he would pay, "" for that of the articles' first list prices; a flash sale has its own.
+    """
 
     level_id: str | None = None
     points: int = 0
+    currency: str = ""
 
 
 ANYBODY: Final = Buyer()
@@ -77,25 +86,24 @@ def quote(
     offers = _offers(lines, facts)
     if isinstance(offers, Refused):
         return offers
-    unit_prices = _unit_prices(offers, sale)
-    if buyer.level_id is not None and sale is None and not isinstance(unit_prices, Refused):
-        unit_prices = [unit_price(offer, buyer.level_id, facts) for offer in offers]
-    if isinstance(unit_prices, Refused):
-        return unit_prices
-    currency = sale.currency if sale else offers[0].currency
-    if any(offer.currency != currency for offer in offers):
+    priced = _sale_prices(offers, sale) if sale is not None else _cart_prices(lines, offers, facts, at_ms, buyer)
+    if isinstance(priced, Refused):
+        return priced
+    unit_prices, currency, version, kinds = priced
+    if sale is not None and any(offer.currency != currency for offer in offers):
         return Refused(code="currency_mixed")
     gross = [price * line.quantity for price, line in zip(unit_prices, lines, strict=True)]
     if sum(gross) > MINOR_UNITS_MAX:
         return Refused(code="quantity_invalid", params={"limit": MINOR_UNITS_MAX})
-    version = max(offer.version for offer in offers)
     if not coupon_ids and buyer is ANYBODY:
         quoted = tuple(
             QuotedLine(sku_id=line.sku_id, quantity=line.quantity, unit_price=price, discount=0)
             for line, price in zip(lines, unit_prices, strict=True)
         )
-        return Quote(lines=quoted, coupon_discounts=(), total=sum(gross), currency=currency, version=version)
-    return _with_coupons(lines, offers, unit_prices, gross, coupon_ids, currency, facts, at_ms, version, buyer)
+        found: Quote | Refused = Quote(lines=quoted, coupon_discounts=(), total=sum(gross), currency=currency, version=version)
+    else:
+        found = _with_coupons(lines, offers, unit_prices, gross, coupon_ids, currency, facts, at_ms, version, buyer)
+    return found if isinstance(found, Refused) or not kinds else _with_kinds(found, kinds)
 
 
 def shipping_fee(goods: int, currency: str, terms: Any) -> int:
@@ -128,25 +136,43 @@ def _offers(lines: tuple[Line, ...], facts: dict[str, Any]) -> list[Offer] | Ref
     return offers
 
 
-def _unit_prices(offers: list[Offer], sale: SaleTerms | None) -> list[int] | Refused:
-    if sale is None:
-        return [offer.price for offer in offers]
+_Prices = tuple[list[int], str, int, dict[int, UnitPrice]]
+"""Unit prices, their currency, the newest version, and those lines (by index) whose price is another than the list's."""
+
+
+def _sale_prices(offers: list[Offer], sale: SaleTerms) -> _Prices | Refused:
     prices = []
     for offer in offers:
         if offer.sku_id not in sale.prices:
             return Refused(code="sku_not_on_sale", params={"sku_id": offer.sku_id})
         prices.append(sale.prices[offer.sku_id])
-    return prices
+    return prices, sale.currency, max(offer.version for offer in offers), {}
 
 
-def unit_price(offer: Offer, level_id: str | None, facts: dict[str, Any]) -> int:
-    """What one unit costs outside of a sale: a member of this level ("": the lowest), or anybody (None)."""
-    rules = facts.get("member:rules")
-    if level_id is None or not isinstance(rules, MemberRules):
-        return offer.price
-    level, prices = level_of(rules, level_id), facts.get("member_price:" + offer.sku_id)
-    own = prices.prices.get(level.level_id) if isinstance(prices, MemberPrices) else None
-    return min(offer.price, portion(offer.price, 100 - level.discount_percent, 100) if own is None else own)
+def _cart_prices(lines: tuple[Line, ...], offers: list[Offer], facts: dict[str, Any], at_ms: int, buyer: Buyer) -> _Prices | Refused:
+    prices: list[int] = []
+    others: dict[int, UnitPrice] = {}
+    version, currency = 0, ""
+    for index, (line, offer) in enumerate(zip(lines, offers, strict=True)):
+        price = unit_price(offer, facts, at_ms, quantity=line.quantity, level_id=buyer.level_id, currency=buyer.currency)
+        if isinstance(price, Refused):
+            return price
+        if currency and price.currency != currency:
+            return Refused(code="currency_mixed")
+        currency, version = price.currency, max(version, price.version)
+        prices.append(price.amount)
+        if price.kind != "list":
+            others[index] = price
+    return prices, currency, version, others
+
+
+def _with_kinds(priced: Quote, kinds: dict[int, UnitPrice]) -> Quote:
+    """The order keeps why a line costs what it costs."""
+    lines = list(priced.lines)
+    for index, price in kinds.items():
+        listed = price.list_price if price.list_price != price.amount else 0
+        lines[index] = msgspec.structs.replace(lines[index], price_kind=price.kind, list_price=listed)
+    return msgspec.structs.replace(priced, lines=tuple(lines))
 
 
 def points_part(points: int, left: int, currency: str, rules: Any) -> tuple[int, int] | Refused:

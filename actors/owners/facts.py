@@ -1,12 +1,13 @@
 """Reference facts in a host's memory: loaded when first needed, dropped when changed, never older than a second."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from actors.owners.limits import Limits
 from actors.ports.clock import Clock
 from actors.ports.journal import StorageUnknown
-from actors.ports.peers import FactSource
+from actors.ports.peers import EVERYTHING, FactSource
 
 FACTS_MAX: Final = 100_000
 """Facts kept; past it all are dropped and loaded again as needed."""
@@ -37,6 +38,10 @@ class FactCache:
         self._fresh_until_ms = -1.0
         self._refreshing: asyncio.Task[bool] | None = None
         self._loading: dict[str, asyncio.Task[bool]] = {}
+        self.heard_ms = -1.0
+        """What was committed before this moment (monotonic) is known here, or was dropped."""
+        self.on_news: Callable[[list[str] | None], None] | None = None
+        """Called with the names that changed; None: any may have."""
 
     def get(self, names: tuple[str, ...]) -> dict[str, Any]:
         """The facts that exist among ``names``. NeedsFacts when some must be read, or all are too old to trust."""
@@ -96,20 +101,27 @@ class FactCache:
         started_ms = self._clock.monotonic_ms()
         try:
             version, names = await self._source.changed(self._version)
-            held = [name for name in names if name in self._facts]
+            everything = names == [EVERYTHING]
+            held = list(self._facts) if everything else [name for name in names if name in self._facts]
             renewed = await self._source.load(held) if 0 < len(held) <= RENEWED_MAX else {}
         except StorageUnknown:
             return False
         finally:
             self._refreshing = None
-        if self._version < 0:
+        first = self._version < 0
+        if first:
             self._facts = {}
-        if names or version != self._version:
+        if everything:
+            self._facts = renewed
+        elif names or version != self._version:
             changed = set(names)
             # A new dictionary: a turn that runs now keeps the one it began with, and a load under way is not stored.
             self._facts = {name: fact for name, fact in self._facts.items() if name not in changed} | renewed
         self._version = version
         self._fresh_until_ms = started_ms + self._limits.facts_age_max_ms
+        self.heard_ms = started_ms
+        if self.on_news is not None and (first or names):
+            self.on_news(None if first or everything else names)
         return True
 
     async def keep_fresh(self) -> None:

@@ -1,6 +1,6 @@
 """How an owner reaches what it does not own: other entities, providers, reference facts."""
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from actors.domain.entity import Refused
 
@@ -28,6 +28,10 @@ class Effects(Protocol):
         ...
 
 
+EVERYTHING: Final = "*"
+"""Instead of names: any fact may have changed."""
+
+
 class FactSource(Protocol):
     """Reference data: what a checkout must know of the catalogue."""
 
@@ -36,5 +40,8 @@ class FactSource(Protocol):
         ...
 
     async def changed(self, since: int) -> tuple[int, list[str]]:
-        """The newest version, and the names of facts changed after ``since``. StorageUnknown as above."""
+        """The newest version, and the names of facts changed after ``since``; ``EVERYTHING`` alone where there are too many to name.
+
+        StorageUnknown as above.
+        """
         ...

@@ -5,12 +5,16 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.ports.peers import EVERYTHING
 from actors.storage.connect import known, open_pool
 from schemas.membership import LevelTerms, MallItem, MemberPrices, MemberRules, RuleTerms
-from schemas.offer import CouponTerms, Fact, Offer, SaleTerms, ShippingFee, ShippingTerms
+from schemas.offer import CouponTerms, Fact, Offer, PriceList, PriceRow, SaleTerms, ShippingFee, ShippingTerms
 from schemas.warehouse import Point, Warehouses, WarehouseTerms
 
 OFFERS: Final = "SELECT sku_id, product_id, price_minor, currency, on_shelf, parts, version FROM sku WHERE sku_id = ANY($1)"
+PRICES: Final = """
+SELECT sku_id, kind, currency, price_minor, min_quantity, level_id, starts_at_ms, ends_at_ms, label, label_zh, version
+FROM sku_price WHERE sku_id = ANY($1) ORDER BY sku_id, position"""
 SALES: Final = """
 SELECT sale_id, state, mode, opens_at_ms, ends_at_ms, prices, currency, limit_per_user, ticket_required, ticket_ttl_ms, rate_per_s, version
 FROM flash_sale WHERE sale_id = ANY($1)"""
@@ -32,7 +36,7 @@ NEWEST: Final = """
 SELECT greatest((SELECT max(version) FROM sku), (SELECT max(version) FROM coupon), (SELECT max(version) FROM flash_sale),
     (SELECT max(version) FROM member_rule), (SELECT max(version) FROM member_level), (SELECT max(version) FROM member_price),
     (SELECT max(version) FROM points_mall_item), (SELECT max(version) FROM shipping_fee),
-    (SELECT max(version) FROM warehouse), (SELECT max(version) FROM fact_gone), 0)"""
+    (SELECT max(version) FROM warehouse), (SELECT max(version) FROM sku_price), (SELECT max(version) FROM fact_gone), 0)"""
 NEWS: Final = """
 SELECT version, 'sku:' || sku_id AS name FROM sku WHERE version > $1
 UNION ALL SELECT version, 'coupon:' || coupon_id FROM coupon WHERE version > $1
@@ -43,7 +47,14 @@ UNION ALL SELECT version, 'member_price:' || sku_id FROM member_price WHERE vers
 UNION ALL SELECT version, 'mall:' || item_id FROM points_mall_item WHERE version > $1
 UNION ALL SELECT version, 'shop:shipping' FROM shipping_fee WHERE version > $1
 UNION ALL SELECT version, 'shop:warehouses' FROM warehouse WHERE version > $1
-UNION ALL SELECT version, name FROM fact_gone WHERE version > $1"""
+UNION ALL SELECT max(version), 'prices:' || sku_id FROM sku_price WHERE version > $1 GROUP BY sku_id
+UNION ALL SELECT version, name FROM fact_gone WHERE version > $1
+LIMIT $2"""
+
+CHANGED_MAX: Final = 5000
+"""Names that are told one by one."""
+
+KINDS: Final = ("sku", "prices", "sale", "coupon", "member", "member_price", "mall", "shop")
 
 _PRICES: Final = msgspec.json.Decoder(dict[str, int])
 _TERMS: Final = msgspec.json.Decoder(RuleTerms)
@@ -71,7 +82,7 @@ class PostgresFacts:
 
     async def load(self, names: list[str]) -> dict[str, Fact]:
         """See the port. A name of another form is absent, as one that does not exist."""
-        wanted: dict[str, list[str]] = {"sku": [], "sale": [], "coupon": [], "member": [], "member_price": [], "mall": [], "shop": []}
+        wanted: dict[str, list[str]] = {kind: [] for kind in KINDS}
         for name in names:
             kind, _, key = name.partition(":")
             if kind in wanted and "\0" not in key:
@@ -84,6 +95,8 @@ class PostgresFacts:
         async with pool.acquire() as connection:
             if wanted["sku"]:
                 found |= {"sku:" + row["sku_id"]: offer_of(row) for row in await connection.fetch(OFFERS, wanted["sku"])}
+            if wanted["prices"]:
+                found |= price_lists_of(await connection.fetch(PRICES, wanted["prices"]))
             if wanted["sale"]:
                 found |= {"sale:" + row["sale_id"]: sale_of(row) for row in await connection.fetch(SALES, wanted["sale"])}
             if wanted["coupon"]:
@@ -106,7 +119,10 @@ class PostgresFacts:
         pool = self._pool or await known(self._opened())
         if since < 0:
             return await known(pool.fetchval(NEWEST)), []
-        rows = await known(pool.fetch(NEWS, since))
+        rows = await known(pool.fetch(NEWS, since, CHANGED_MAX + 1))
+        if len(rows) > CHANGED_MAX:
+            # An import: naming and reading as many would keep everybody waiting who is served by this loop.
+            return await known(pool.fetchval(NEWEST)), [EVERYTHING]
         return max((row["version"] for row in rows), default=since), [row["name"] for row in rows]
 
 
@@ -121,6 +137,33 @@ def offer_of(row: Any) -> Offer:
         parts=row["parts"],
         version=row["version"],
     )
+
+
+def price_lists_of(rows: list[Any]) -> dict[str, Fact]:
+    """The rows of ``sku_price``, by SKU; they come in the order of their positions."""
+    by_sku: dict[str, list[Any]] = {}
+    for row in rows:
+        by_sku.setdefault(row["sku_id"], []).append(row)
+    return {"prices:" + sku_id: price_list_of(sku_id, found) for sku_id, found in by_sku.items()}
+
+
+def price_list_of(sku_id: str, rows: list[Any]) -> PriceList:
+    """The rows of one SKU."""
+    by_currency: dict[str, list[PriceRow]] = {}
+    for row in rows:
+        price = PriceRow(
+            kind=row["kind"],
+            amount=row["price_minor"],
+            min_quantity=row["min_quantity"],
+            level_id=row["level_id"],
+            starts_at_ms=row["starts_at_ms"],
+            ends_at_ms=row["ends_at_ms"],
+            label=row["label"],
+            label_zh=row["label_zh"],
+        )
+        by_currency.setdefault(row["currency"], []).append(price)
+    listed = {currency: tuple(found) for currency, found in by_currency.items()}
+    return PriceList(sku_id=sku_id, rows=listed, version=max(row["version"] for row in rows))
 
 
 def sale_of(row: Any) -> SaleTerms:

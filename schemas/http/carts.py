@@ -2,7 +2,8 @@
 
 import msgspec
 
-from schemas.http.shapes import GuestToken, QuantityOrNone
+from schemas.http.prices import NextTier
+from schemas.http.shapes import GuestToken, QuantityOrNone, Timestamp
 from schemas.money import Money
 
 
@@ -19,12 +20,20 @@ class MergeCart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class CartLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line. Without prices when the article is not sold any more."""
+    """One line. Without prices when the article is not sold any more.
+
+    price_kind: list, tier, promotion, member or level; ``GET /v1/prices`` says why. list_price: of a unit, to be struck through where it
+    is more than the ``unit_price``. until: when that price ends, null where it does not.
+    """
 
     sku_id: str
     quantity: int
     unit_price: Money | None
     total: Money | None
+    price_kind: str | None = None
+    list_price: Money | None = None
+    until: Timestamp | None = None
+    next_tier: NextTier | None = None
 
 
 class Cart(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from schemas.http.shapes import AddressRef, CouponRef, Position, Timestamp, Version
-from schemas.money import Money
+from schemas.money import Currency, Money
 
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -28,7 +28,8 @@ class ShipTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Checkout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Order what is in the cart, to ``ship_to`` or to an address of one's book (``address_id``).
 
-    ``cart_version`` and ``expected_total``: what the buyer saw; a drift is refused.
+    ``cart_version`` and ``expected_total``: what the buyer saw; a drift is refused. ``currency``: in which he pays, that of the articles
+    without it; every article must have a list price in it.
     """
 
     ship_to: ShipTo | None = None
@@ -37,16 +38,23 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expected_total: Money | None = None
     coupon_ids: Annotated[tuple[CouponRef, ...], msgspec.Meta(max_length=10)] = ()
     points: Annotated[int, msgspec.Meta(ge=0, le=10**9, description="to spend; no more are taken than the rules let pay")] = 0
+    currency: Currency | None = None
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line as sold; ``total`` is after ``discount``."""
+    """One line as sold; ``total`` is after ``discount``.
+
+    price_kind: tier, promotion, member or level; null for the list price, and in a flash sale. list_price: what a unit would have cost
+    without it; null where that is the ``unit_price``.
+    """
 
     sku_id: str
     quantity: int
     unit_price: Money
     discount: Money
     total: Money
+    price_kind: str | None = None
+    list_price: Money | None = None
 
 
 class ParcelLine(msgspec.Struct, frozen=True, kw_only=True):

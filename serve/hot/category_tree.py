@@ -1,12 +1,14 @@
 """``GET /v1/categories``: the tree that a shop's menu is made of."""
 
+from collections.abc import Awaitable
+
 from actors.storage.categories import Categories
 from schemas.goods import Category, Words
 from schemas.http.catalogue import Titles
 from schemas.http.goods import CategoryNode, CategoryTree
-from serve.answers import Reply, encode, problem_reply
-from serve.pages import Pages
-from serve.requests import Request
+from serve.answers import Reply, encode
+from serve.pages import Content, Pages
+from serve.requests import Refusal, Request
 
 PATH = "/v1/categories"
 
@@ -18,15 +20,16 @@ class CategoryTreePage:
         self._categories = categories
         self._pages = pages
 
-    async def reply(self, request: Request) -> Reply:
-        """The tree, in both languages."""
+    def begin(self, request: Request) -> Reply | Awaitable[Reply]:
+        """The tree, in both languages. Refusal for a query."""
         if request.scope.get("query_string"):
-            return problem_reply("invalid_request", {"reason": "the list takes no query"}, language=request.language)
+            raise Refusal("invalid_request", {"reason": "the list takes no query"})
 
-        async def make() -> bytes:
-            return encode(CategoryTree(categories=nodes(list((await self._categories.tree()).values()), "")))
+        async def make() -> Content:
+            tree = CategoryTree(categories=nodes(list((await self._categories.tree()).values()), ""))
+            return Content(encode(tree), topics=frozenset(("names",)))
 
-        return await self._pages.reply(request, "categories", "not_found", make)
+        return self._pages.begin(request, PATH, make)
 
 
 def nodes(categories: list[Category], parent_id: str) -> tuple[CategoryNode, ...]:

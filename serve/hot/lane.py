@@ -1,8 +1,9 @@
 """The hot lane of the direct listener: a request that is answered whole, without ASGI's messages in between.
 
 Uvicorn reads the connection and keeps its order; only the cycle of request and response is replaced,
-for the few routes that a crowd asks. Everything else of the connection (limits, keep-alive, pipelining,
-draining) stays the listener's. Measured on one order: 40 us of the replica's CPU less.
+for the few routes that a crowd asks: orders, and the pages that it looks at before. Everything else of the
+connection (limits, keep-alive, pipelining, draining) stays the listener's. Measured on one order: 40 us of the
+replica's CPU less.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ ORDERS: Final = b"/orders"
 WHOLE: Final = frozenset({b"/bench/empty", *(path.encode() for path in PATHS)})
 """Passwords too: the many that an attack sends are refused here, in a few microseconds."""
 
+PAGES: Final = (b"/v1/products", b"/v1/categories", SALES)
+"""What begins so is a public page, or somebody else's by its whole path: the application tells them apart."""
+
 Hot = Callable[[Scope, bytes], tuple[bytes, Reply | Awaitable[Reply]]]
 """Answers a whole request: its id, and the reply, or what will give it. Most refusals are here at once and cost no task."""
 
@@ -33,7 +37,7 @@ _FAILED: Final = b"HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\nco
 def takes(method: bytes, url: bytes) -> bool:
     """True for the requests that this lane answers."""
     if method != b"POST":
-        return False
+        return method in (b"GET", b"HEAD") and url.startswith(PAGES) and b"%" not in url and url.isascii()
     if url.startswith(SALES):
         return url.endswith(ORDERS) and b"%" not in url and b"?" not in url
     return url in WHOLE
@@ -46,6 +50,12 @@ def head_of(reply: Reply) -> bytes:
         made = _head.__wrapped__ if any(name == b"set-cookie" for name, _ in reply.headers) else _head
         reply.head = made(reply.status, reply.headers)
     return reply.head
+
+
+def keep_head(reply: Reply) -> Reply:
+    """The reply with its head made: for one that is kept itself, so that the heads of orders are not pushed out."""
+    reply.head = _head.__wrapped__(reply.status, reply.headers)
+    return reply
 
 
 @lru_cache(maxsize=1024)
@@ -125,7 +135,8 @@ class HotCycle:
         self.response_complete = True
         if not self.disconnected and not self._transport.is_closing():
             close = b"" if self.keep_alive else _CLOSE
-            self._transport.write(b"".join((head_of(reply), close, b"x-request-id: ", request_id, b"\r\n\r\n", reply.body)))
+            body = reply.body if self.scope["method"] != "HEAD" else b""
+            self._transport.write(b"".join((head_of(reply), close, b"x-request-id: ", request_id, b"\r\n\r\n", body)))
             if not self.keep_alive:
                 self._transport.close()
         self._on_response()

@@ -51,6 +51,7 @@ SAID: Final[dict[str, Said]] = {
     "searchProducts": Said("Search for products", "搜索商品", "catalogue", "public"),
     "suggest": Said("See what one may mean who has typed so much", "搜索建议", "catalogue", "public"),
     "readProduct": Said("Look at a product", "查看商品", "catalogue", "public"),
+    "readPrices": Said("See what articles cost oneself now, and why", "查看商品对本人的现价及原因", "catalogue", "customer"),
     "readSale": Said("Look at a flash sale", "查看秒杀活动", "flash sales", "public"),
     "readFactors": Said("See one's second factors", "查看二次验证方式", "second factors", "customer"),
     "enrolTotp": Said("Begin to add an authenticator app", "开始添加身份验证器", "second factors", "customer", keyed=True),
@@ -148,6 +149,9 @@ SAID: Final[dict[str, Said]] = {
     "arriveStock": Said("Take in units from another warehouse", "调拨入库", "warehouses", "stock.adjust", keyed=True),
     "setSafetyStock": Said("Keep units from being sold", "设置安全库存", "warehouses", "stock.adjust"),
     "returnStock": Said("Take back units of an order", "退货入库", "warehouses", "stock.adjust", keyed=True),
+    "explainPrice": Said(
+        "See what an article costs at a time, for a level, and why", "查看商品在指定时间、等级下的价格及原因", "staff", "price.read"
+    ),
     "listCoupons": Said("See the coupons and how many are taken", "查看优惠券及领用情况", "staff", "coupon.read"),
     "readLedger": Said("See the ledger's entries of an order", "查看订单的账本分录", "staff", "ledger.read"),
     "listCategories": Said("See the tree of categories", "查看分类树", "catalogue", "public"),
@@ -299,8 +303,14 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
 LIST_QUERY: Final = (
     _query("cursor", "`next_cursor` of the page before", type="string", maxLength=200),
     _query("limit", "products of one page", type="integer", minimum=1, maximum=100, default=20),
-    _query("category", "products of one category alone", type="string", maxLength=100),
+    _query("sort", "price: from the cheapest on, -price: from the dearest", type="string", enum=["id", "newest", "price", "-price"]),
+    _query("currency", "prices in this currency (ISO 4217)", type="string", pattern="^[A-Z]{3}$"),
+    _query("category", "products of one category alone, by its code", type="string", maxLength=100),
+    _query("category_id", "products of a category and of all below it", type="string", maxLength=100),
+    _query("brand_id", "products of one brand", type="string", maxLength=100),
+    _query("tag", "products with this tag", type="string", maxLength=100),
 )
+PRODUCT_QUERY: Final = (_query("currency", "prices in this currency (ISO 4217)", type="string", pattern="^[A-Z]{3}$"),)
 
 _SEVERAL: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string", "maxLength": 200}, "maxItems": 20}
 SEARCH_QUERY: Final = (
@@ -325,6 +335,7 @@ HOT: Final = (
     Hot("get", "/v1/search", "searchProducts", 200, SearchPage, query=SEARCH_QUERY),
     Hot("get", "/v1/suggest", "suggest", 200, Suggestions, query=SUGGEST_QUERY),
     Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product),
+    Hot("get", "/v1/products/{product_id}", "readProduct", 200, Product, query=PRODUCT_QUERY),
     Hot("get", "/v1/categories", "listCategories", 200, CategoryTree),
     Hot("get", "/v1/flash-sales/{sale_id}", "readSale", 200, SalePage),
     Hot("get", "/media/{image_id}/{image_file}", "readImage", 200, bytes, media="image/webp"),

@@ -1,11 +1,13 @@
 """Carts, of users and of guests. The owner says what and how many; prices are put beside it as they are now."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from litestar import delete, get, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
-from actors.domain.pricing import shipping_fee, unit_price
+from actors.domain.entity import Refused
+from actors.domain.pricing import shipping_fee
+from actors.domain.unit_price import next_tier, unit_price
 from actors.storage.catalogue import SALE_SKU
 from schemas.cart import CartContents, PutLine, ReadCart, RemoveLine
 from schemas.http.carts import Cart, CartLine, MergeCart, PutQuantity
@@ -15,6 +17,7 @@ from schemas.offer import Offer
 from schemas.order import Line
 from serve.desk import Desk
 from serve.framework import ShopRequest
+from serve.prices import ends, price_names, tier_of
 from serve.requests import Refusal
 from serve.shop.guests import guest_key, merge_guest, new_guest_token
 from serve.shop.membership import PriceTerms, price_terms
@@ -38,17 +41,18 @@ def guest_holder(guest: bytes) -> str:
     return guest_key(text)
 
 
-async def cart_of(desk: Desk, holder: str) -> Cart:
-    """The cart as it is now, priced."""
-    return await _priced(desk, await desk.told("cart", holder, ReadCart()), holder)
+async def cart_of(desk: Desk, holder: str, currency: str = "") -> Cart:
+    """The cart as it is now, priced in this currency ("": that of its articles). Refusal ``currency_not_offered``."""
+    return await _priced(desk, await desk.told("cart", holder, ReadCart()), holder, currency=currency)
 
 
-async def _priced(desk: Desk, contents: CartContents, holder: str, guest_token: str | None = None) -> Cart:
+async def _priced(desk: Desk, contents: CartContents, holder: str, guest_token: str | None = None, currency: str = "") -> Cart:
     """With the prices that a checkout of this moment would make, those of a member's level too."""
     terms = await price_terms(desk, holder) if contents.lines and is_id(holder, "usr") else PriceTerms()
-    names = [f"{what}:{line.sku_id}" for line in contents.lines for what in ("sku", "member_price")]
-    facts = await desk.facts.fetch((*names, "member:rules", "shop:shipping")) if contents.lines else {}
-    lines = tuple(_line(line, facts.get("sku:" + line.sku_id), terms.level_id, facts) for line in contents.lines)
+    names = price_names(tuple(line.sku_id for line in contents.lines), member=terms.level_id is not None)
+    facts = await desk.facts.fetch((*names, "shop:shipping")) if contents.lines else {}
+    now_ms = desk.clock.now_ms()
+    lines = tuple(_line(line, facts, now_ms, terms.level_id, currency) for line in contents.lines)
     goods = _total(lines)
     fee = None if goods is None else _fee(goods, facts)
     paid = None if terms.free_shipping else fee
@@ -68,15 +72,23 @@ def _fee(goods: Money, facts: dict[str, Any]) -> Money | None:
     return Money(amount=fee, currency=goods.currency) if fee else None
 
 
-def _line(line: Line, offer: Any, level: str | None, facts: dict[str, Any]) -> CartLine:
+def _line(line: Line, facts: dict[str, Any], at_ms: int, level_id: str | None, currency: str) -> CartLine:
+    offer = facts.get("sku:" + line.sku_id)
     if not isinstance(offer, Offer) or not offer.on_sale:
         return CartLine(sku_id=line.sku_id, quantity=line.quantity, unit_price=None, total=None)
-    price = unit_price(offer, level, facts)
+    price = unit_price(offer, facts, at_ms, quantity=line.quantity, level_id=level_id, currency=currency)
+    if isinstance(price, Refused):
+        raise Refusal(price.code, price.params)
+    cheaper = next_tier(offer, facts, at_ms, price, quantity=line.quantity, level_id=level_id)
     return CartLine(
         sku_id=line.sku_id,
         quantity=line.quantity,
-        unit_price=Money(amount=price, currency=offer.currency),
-        total=Money(amount=price * line.quantity, currency=offer.currency),
+        unit_price=Money(amount=price.amount, currency=price.currency),
+        total=Money(amount=price.amount * line.quantity, currency=price.currency),
+        price_kind=price.kind,
+        list_price=Money(amount=price.list_price, currency=price.currency),
+        until=ends(price.until_ms),
+        next_tier=tier_of(cheaper, price.currency),
     )
 
 
@@ -97,9 +109,12 @@ async def _check_sold(desk: Desk, sku_id: str) -> None:
 
 
 @get("/v1/cart", operation_id="readCart")
-async def read_cart(request: ShopRequest) -> Cart:
-    """The cart, exactly."""
-    return await cart_of(request.desk, _holder(request))
+async def read_cart(
+    request: ShopRequest,
+    currency: Annotated[str, QueryParameter(pattern="^([A-Z]{3})?$", description="ISO 4217 code; that of the articles without it")] = "",
+) -> Cart:
+    """The cart, exactly; in a currency that an article of it is not sold in, ``currency_not_offered``."""
+    return await cart_of(request.desk, _holder(request), currency)
 
 
 @put("/v1/cart/lines/{sku_id:str}", operation_id="putCartLine")

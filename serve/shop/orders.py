@@ -42,6 +42,8 @@ def line_of(line: PricedLine, currency: str) -> OrderLine:
         unit_price=Money(amount=line.unit_price, currency=currency),
         discount=Money(amount=line.discount, currency=currency),
         total=Money(amount=line.unit_price * line.quantity - line.discount, currency=currency),
+        price_kind=line.price_kind or None,
+        list_price=Money(amount=line.list_price, currency=currency) if line.list_price else None,
     )
 
 
@@ -133,6 +135,7 @@ async def check_out(request: ShopRequest, data: JSONBody[Checkout]) -> Order:
         free_shipping=terms.free_shipping,
         wishes=wishes,
         considered=considered,
+        currency=data.currency or "",
     )
     answer = await desk.ask("order", user_id, command, command_id=command_id, digest=digest)
     if drifted and answer.code == "cart_empty":

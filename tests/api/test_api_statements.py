@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from actors.ports.peers import EVERYTHING
 from actors.storage import catalogue, facts, orders, users
 from actors.storage.facts import PostgresFacts
 from serve import revocations
@@ -47,6 +48,25 @@ async def test_whoever_has_seen_a_version_has_seen_every_lower_one(shop, databas
     assert newest > since
     await first.close()
     await second.close()
+
+
+async def test_more_changes_than_can_be_named_are_told_as_one(shop) -> None:
+    sku_id = await shop.sku()
+    source = PostgresFacts(shop.pool)
+    since, _ = await source.changed(-1)
+    # Every position of an article is a row of its price list, and one name.
+    price = """
+    INSERT INTO sku_price (sku_id, position, kind, currency, price_minor)
+    SELECT $1, n, 'tier', 'CNY', n FROM generate_series(1, 100) n"""
+    await shop.pool.execute(price, sku_id)
+    newest, names = await source.changed(since)
+    assert names == ["prices:" + sku_id]
+    many = """
+    INSERT INTO sku (sku_id, product_id, code, price_minor, currency)
+    SELECT $1 || '_' || n, product_id, $1 || '_' || n, 1, 'CNY' FROM sku, generate_series(1, $2) n WHERE sku_id = $1"""
+    await shop.pool.execute(many, sku_id, facts.CHANGED_MAX + 1)
+    assert (await source.changed(newest))[1] == [EVERYTHING]
+    await shop.pool.execute("DELETE FROM sku WHERE sku_id LIKE $1 || '_%'", sku_id)
 
 
 async def test_a_sale_that_moves_is_news(shop) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from actors.domain.kinds import KINDS, body_decoder, encoder
-from schemas.order import OrderPlaced, OrderView
+from schemas.order import OrderPlaced, OrderView, PlaceOrder, PricedLine
 from schemas.stock import StockHeld
 
 HELD = bytes.fromhex(
@@ -30,6 +30,17 @@ def test_f19_records_of_the_first_version_are_read() -> None:
     assert (event.total, event.lines[0].stock_key, event.sale_id, event.expires_at_ms) == (999, "sku_1#0", "sal_1", 900_001)
     assert isinstance(placed.answer, OrderView)
     assert placed.digest == b"d"
+
+
+def test_f19_an_order_of_before_kinds_of_prices_had_list_prices_and_is_written_as_it_was() -> None:
+    [event] = body_decoder.decode(PLACED).events
+    assert [(line.price_kind, line.list_price) for line in event.lines] == [("", 0)]
+    line = PricedLine(sku_id="sku_1", quantity=1, unit_price=999, stock_key="sku_1#0")
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(line)).keys() == {"sku_id", "quantity", "unit_price", "stock_key"}
+    kept = PricedLine(sku_id="sku_1", quantity=1, unit_price=9, stock_key="sku_1#0", price_kind="tier", list_price=10)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=PricedLine) == kept
+    command = PlaceOrder(order_id="ord_1", lines=())
+    assert "currency" not in msgspec.msgpack.decode(msgspec.msgpack.encode(command))
 
 
 def test_f19_a_field_that_a_later_version_added_is_passed_over() -> None:

@@ -13,6 +13,7 @@ from actors.domain.order_state import OPEN_ORDERS_MAX
 from actors.testing.market import HOME, Market, shop
 from schemas.ids import derived_id
 from schemas.money import Money
+from schemas.offer import PriceList, PriceRow
 from schemas.order import CancelOrder, ConfirmHold, HoldAlive, Line, OrderPlaced, OrderView, PlaceOrder, ReadOrder
 from schemas.quota import Configure
 from schemas.stock import PutIn, Release
@@ -256,4 +257,22 @@ def test_an_address_that_is_sealed_is_kept_as_it_is_and_read_by_nobody() -> None
     assert isinstance(view, OrderView)
     kept = made.events["order", USER]
     assert [(event.sealed_ship_to, event.ship_to) for event in kept if isinstance(event, OrderPlaced)] == [(b"sealed", None)]
+    check(made)
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_an_order_keeps_what_kind_of_price_each_line_had_and_in_which_currency_it_was_asked_for(staged: bool) -> None:
+    made = market(staged=staged)
+    rows = {"CNY": (PriceRow(kind="tier", amount=800, min_quantity=2),), "EUR": (PriceRow(kind="list", amount=150),)}
+    made.facts["prices:sku_a"] = PriceList(sku_id="sku_a", rows=rows, version=12)
+    placed = place(made, lines=(Line(sku_id="sku_a", quantity=2),))
+    assert (placed.lines[0].unit_price, placed.lines[0].price_kind, placed.lines[0].list_price) == (800, "tier", 1000)
+    kept = made.state("order", USER).open["ord_1"]
+    assert (kept.lines[0].price_kind, placed.total) == ("tier", Money(amount=1600, currency="CNY"))
+    euros = place(made, "ord_2", currency="EUR", expected_total=Money(amount=150, currency="EUR"))
+    assert (euros.total, euros.lines[0].price_kind) == (Money(amount=150, currency="EUR"), "")
+    assert place(made, "ord_3", currency="USD").params == {"sku_id": "sku_a", "currencies": ["CNY", "EUR"]}
+    assert place(made, "ord_4", lines=AB, currency="EUR").code == "currency_not_offered"
+    # A flash sale's price stands alone.
+    assert place(made, "ord_5", lines=(Line(sku_id="sku_a", quantity=2),), sale_id="sal_open").total.amount == 1800
     check(made)

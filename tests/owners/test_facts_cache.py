@@ -9,6 +9,7 @@ import pytest
 from actors.owners.facts import RENEWED_MAX, FactCache, NeedsFacts
 from actors.owners.limits import Limits
 from actors.ports.journal import StorageUnknown
+from actors.ports.peers import EVERYTHING
 from actors.testing.room import play as play_in_virtual_time
 from actors.testing.sim_world import WorldClock
 
@@ -115,6 +116,25 @@ def test_past_a_number_of_changes_facts_are_dropped_and_read_when_they_are_neede
         assert len(shelf.readings) == 1
         assert await cache.fetch([many[0]])
         assert cache.get((many[0],))[many[0]] == "new"
+
+    play(scene)
+
+
+def test_when_too_much_changed_to_be_named_nothing_is_kept_as_it_was() -> None:
+    async def scene(shelf: Shelf, cache: FactCache) -> None:
+        told: list[list[str] | None] = []
+        cache.on_news = told.append
+        assert await cache.fetch(list(NAMES))
+        shelf.facts["sku:sku_1"] = "8 CNY"
+        shelf.version += 1
+        shelf.news.append((shelf.version, EVERYTHING))
+        reading = asyncio.ensure_future(cache.refresh())
+        await asyncio.sleep(0.001)
+        assert cache.get(NAMES)["sku:sku_1"] == "10 CNY"
+        assert await reading
+        # What was held was read again before anybody asks.
+        assert cache.get(NAMES) == {"sale:sal_1": "open", "sku:sku_1": "8 CNY"}
+        assert told == [None, None]
 
     play(scene)
 

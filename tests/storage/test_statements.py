@@ -10,7 +10,8 @@ import pytest
 import actors.storage
 
 STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
-PARTS = {"actors.storage.catalogue._LINE"}
+_PARTS_OF_LISTS = ("_BY_ID", "_BY_AGE", "_OF_SKUS", "_OF_PRICES", "_CHOSEN", "_CHOSEN_SKUS", "_CHOSEN_PRICES")
+PARTS = {f"actors.storage.product_pages.{name}" for name in _PARTS_OF_LISTS}
 """Not statements, but what several statements are made of."""
 
 
