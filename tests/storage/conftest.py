@@ -38,10 +38,10 @@ from schemas.gateway import GatewayClose, GatewayOpen, GatewayPayment, GatewayRe
 from schemas.ids import derived_id, order_id
 from schemas.member import Earn, SignIn, SpendInMall, TakeBack
 from schemas.offer import CouponTerms, Offer, SaleTerms
-from schemas.order import CancelOrder, Line, PaymentNotice, PayOrder, PlaceOrder
+from schemas.order import CancelOrder, Considered, Line, PaymentNotice, PayOrder, PlaceOrder, ReadOrder, Wish
 from schemas.quota import Configure as ConfigureQuota
 from schemas.sessions import Login, RevokeAll
-from schemas.stock import PutIn, TransferOut, WriteOff
+from schemas.stock import Adjust, Arrive, Move, PutIn, ReturnIn, SetSafety, TransferOut, WriteOff
 
 SHARDS = 8
 
@@ -366,8 +366,41 @@ async def _trade(shop: Shop) -> None:
         else:
             await shop.ask("sessions", user_id, RevokeAll())
     await _spend_points(shop)
+    await _use_warehouses(shop)
     await shop.order("usr_1", "sku_1", hold_ms=1)
     await shop.settled()
+
+
+async def _use_warehouses(shop: Shop) -> None:
+    """Two warehouses and a batch: sold, cancelled, returned, counted, lost, moved, kept back, sent to another part."""
+
+    async def done(key: str, command: Any) -> None:
+        assert (await shop.ask("stock", key, command)).code == "", command
+
+    for key, warehouse_id, quantity in (("sku_wh#0", "whs_e", 9), ("sku_wh#0", "whs_w", 5), ("sku_hot#0", "whs_e", 6)):
+        await done(key, PutIn(quantity=quantity, warehouse_id=warehouse_id, reason="receipt"))
+    await done("sku_wh#0", PutIn(quantity=4, warehouse_id="whs_w", batch="b1", expires_on="2090-01-01"))
+    await done("sku_wh#0", SetSafety(warehouse_id="whs_w", quantity=1))
+    await done("sku_hot#0", TransferOut(transfer_id=b"w" * 16, to_key="sku_hot#1", quantity=20))
+    wishes = (Wish(prefer=("whs_w", "whs_e")),)
+    considered = (Considered(warehouse_id="whs_w", verdict="whole"),)
+    orders = [await shop.order(f"usr_w{n}", "sku_wh", wishes=wishes, considered=considered) for n in range(4)]
+    assert [order.reply.sources[0].warehouse_id for order in orders] == ["whs_w"] * 4
+    assert (await shop.pay("usr_w0", orders[0].reply.order_id)).code == ""
+    await shop.ask("order", "usr_w1", CancelOrder(order_id=orders[1].reply.order_id))
+    whole = await shop.ask(
+        "order", "usr_w4",
+        PlaceOrder(order_id=order_id(shop.clock.now_ms(), 1, 77), lines=(Line(sku_id="sku_wh", quantity=12),), ship_to=HOME),
+    )  # fmt: skip
+    assert {source.warehouse_id for source in whole.reply.sources} == {"whs_e", "whs_w"}
+    view = (await shop.ask("order", "usr_w0", ReadOrder(order_id=orders[0].reply.order_id))).reply
+    await done("sku_wh#0", ReturnIn(return_id=b"r" * 16, reservation_id=view.reservation_ids[0], quantity=1, warehouse_id="whs_e"))
+    await done("sku_wh#0", Move(move_id=b"m" * 16, from_warehouse="whs_e", to_warehouse="whs_n", quantity=1))
+    await done("sku_wh#0", Arrive(move_id=b"m" * 16))
+    await done("sku_wh#0", Move(move_id=b"n" * 16, from_warehouse="whs_w", to_warehouse="", quantity=1))
+    await done("sku_wh#0", Adjust(delta=3, warehouse_id="whs_e"))
+    await done("sku_wh#0", Adjust(delta=-1, warehouse_id="whs_e"))
+    await done("sku_wh#0", WriteOff(quantity=1, warehouse_id="whs_e"))
 
 
 async def _spend_points(shop: Shop) -> None:
