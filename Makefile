@@ -38,8 +38,10 @@ help:
 up: $(VENV)/.runtime
 	@exec $(BIN)/stampede up
 
+# What shares nothing runs side by side; what measures, or starts a whole shop, runs alone (tests/conftest.py says which).
 test: check browser
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m 'not alone' --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m alone $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .
