@@ -182,9 +182,9 @@ class SkuReader:
         """The options, and of each row the choice by ids; None where the sheet has no column for it."""
         options_at, choice_at = self._at["options"], self._at["choice"]
         row, cells = rows[0]
-        text = cells[options_at].strip() if options_at >= 0 else ""
+        text = cells[options_at] if options_at >= 0 else ""
         now = base.options if base else ()
-        if text:
+        if text.strip():
             try:
                 now = read_options(text)
             except BadCell as bad:
@@ -192,8 +192,8 @@ class SkuReader:
         if choice_at < 0:
             return now, [None] * len(rows)
         if not any(cells[choice_at] for _, cells in rows):
-            return (now if text or options_at < 0 else ()), [{} for _ in rows]
-        made = _Options(now, fixed=bool(text))
+            return (now if text.strip() or options_at < 0 else ()), [{} for _ in rows]
+        made = _Options(now, fixed=bool(text.strip()))
         choices: list[dict[str, str] | None] = []
         for row, cells in rows:
             try:

@@ -81,6 +81,7 @@ def _by_indexer(settings: Settings, tell: Tell) -> "Status":
 
 def _here(settings: Settings, tell: Tell) -> "Status":
     from actors.ports.journal import StorageUnknown
+    from actors.runtime.logs import configure_logs
     from actors.storage.search.index import Status
     from actors.storage.search.indexer import Busy, build
 
@@ -88,6 +89,8 @@ def _here(settings: Settings, tell: Tell) -> "Status":
         if found.state == "building":
             tell(say("search_building", built=f"{found.built:,}", count=f"{found.to_build:,}"))
 
+    # What is printed is the answer: a command says in a sentence what went wrong.
+    configure_logs(msgspec.structs.replace(settings, log_level="error"))
     with with_database(settings) as found:
         assert found.database_url is not None, "with_database gives one"
         try:

@@ -138,6 +138,7 @@ async def test_no_query_that_can_be_made_up_breaks_it(shop) -> None:
         (used.parent / "away").rename(used.parent / "current")
 
 
+@pytest.mark.alone
 async def test_a_search_does_not_hold_up_the_loop(shop) -> None:
     await index(shop)
     gaps, ends = [], time.monotonic() + 1.0

@@ -142,7 +142,9 @@ def test_other_cells_are_written_as_they_are(text: str) -> None:
 
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"), max_size=30)
-SHORT = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"), min_size=1, max_size=12)
+SHORT = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"), min_size=1, max_size=12).filter(
+    str.strip
+)
 SPICY = st.text(r"\;|=:,@ab'+-", max_size=12)
 
 

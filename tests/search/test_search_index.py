@@ -247,6 +247,7 @@ async def until(what: Any, seconds: float = 30.0) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_a_killed_indexer_leaves_an_index_and_the_next_one_goes_on(small_shop: Any, tmp_path: Path) -> None:
     shop = small_shop
@@ -283,6 +284,7 @@ async def test_a_killed_indexer_leaves_an_index_and_the_next_one_goes_on(small_s
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_a_node_keeps_one_indexer_which_follows_within_two_seconds_and_ends_with_its_keeper(small_shop: Any, tmp_path: Path) -> None:
     shop = small_shop
