@@ -22,12 +22,14 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 	"$$name" -c '$(IN_RANGE)' >/dev/null 2>&1 && { command -v "$$name"; break; }; done)
 
 .PHONY: help up test check browser bench bench-events bench-logins bench-pages load peak lock clean
+.PHONY: help up test check browser bench bench-events bench-goods bench-logins load peak lock clean
 
 help:
 	@echo 'make up     start the shop with real embedded servers, and print its addresses (Ctrl-C ends it)'
 	@echo 'make test   lint, types and every test (installs a browser for one of them, where it may)'
 	@echo 'make bench  durable orders a second against the baselines, with ratios and CPU an order'
 	@echo 'make bench-events  behaviour events a second, their CPU, and whether pages and orders feel them'
+	@echo 'make bench-goods  documents of 50,000 products written, written again and changed, and single edits'
 	@echo 'make bench-logins  browsing and honest logins beside a credential-stuffing attack'
 	@echo 'make bench-pages  public pages a second beside an empty 200'
 	@echo 'make load   the Locust scenarios, ended by the audit of the books'
@@ -38,8 +40,10 @@ help:
 up: $(VENV)/.runtime
 	@exec $(BIN)/stampede up
 
+# What shares nothing runs side by side; what measures, or starts a whole shop, runs alone (tests/conftest.py says which).
 test: check browser
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m 'not alone' --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m alone $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .
@@ -62,6 +66,9 @@ bench: $(VENV)/.dev
 
 bench-events: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.bench_events
+
+bench-goods: $(VENV)/.dev
+	@exec $(BIN)/python -m loadtests.bench_goods
 
 bench-logins: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.stuffing

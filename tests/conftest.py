@@ -13,8 +13,18 @@ import pytest
 from actors.storage.embedded.postgres import EmbeddedPostgres
 from actors.storage.migrate import migrate
 
+HERE = Path(__file__).parent
 TEMPLATE = "template_shop"
+ALONE = ("cli", "e2e", "loadtests", "runtime")
+"""Folders whose tests start whole shops, or wait for what another one's load would delay."""
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what runs alone; a single test says so by the marker."""
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in ALONE:
+            item.add_marker(pytest.mark.alone)
 
 
 def url_of(server: EmbeddedPostgres, database: str) -> str:

@@ -31,6 +31,8 @@ MOVES: Final[dict[str, frozenset[str]]] = {
 
 KINDS: Final[dict[str, type | tuple[type, ...]]] = {"text": str, "number": (int, float), "flag": bool, "choice": str, "choices": tuple}
 
+_ENCODER: Final = msgspec.json.Encoder()
+
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A category as a document is judged and filed by it. path: from the root to itself. attributes: its own and those above it."""
@@ -83,8 +85,9 @@ def with_ids(doc: Product, new_id: Callable[[], str]) -> Product:
 
 
 def flaws(doc: Product, terms: Terms) -> tuple[Flaw, ...]:
-    """Everything that is wrong with a document whose form is right, in the order of its fields."""
+    """Everything that is wrong with a document whose form is right, in the order of its fields; what cannot be stored comes first."""
     return (
+        *_character_flaws(doc),
         *_place_flaws(doc, terms),
         *_state_flaws(doc),
         *_text_flaws(doc),
@@ -93,6 +96,31 @@ def flaws(doc: Product, terms: Terms) -> tuple[Flaw, ...]:
         *_option_flaws(doc),
         *_sku_flaws(doc, terms),
     )
+
+
+def _character_flaws(doc: Product) -> Iterator[Flaw]:
+    """NUL, and half a pair of surrogates: no database keeps them, no reader of JSON gives them, files do."""
+    try:
+        suspected = b"\\u0000" in _ENCODER.encode(doc)
+    except UnicodeEncodeError:
+        suspected = True
+    if suspected:
+        yield from (Flaw(path=path, code="text_invalid") for path in _unstorable("", msgspec.to_builtins(doc)))
+
+
+def _unstorable(path: str, value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+                yield path
+        case dict():
+            for key, member in value.items():
+                here = f"{path}.{key}" if path else key
+                yield from (path for _ in _unstorable(path, key))
+                yield from _unstorable(here, member)
+        case list() | tuple():
+            for number, member in enumerate(value):
+                yield from _unstorable(f"{path}[{number}]", member)
 
 
 def _place_flaws(doc: Product, terms: Terms) -> Iterator[Flaw]:

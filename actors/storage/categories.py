@@ -1,5 +1,6 @@
 """The tree of categories, and the brands. Each change is a staff action: checked and written down with it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -84,12 +85,8 @@ class Categories:
             )  # fmt: skip
             return written
 
-        async def state(connection: Any) -> str:
-            found = tree_of(await connection.fetch(CATEGORIES)).get(category.category_id)
-            return "" if found is None else _shown(found)
-
         deed = Deed(permission=PERMISSION, target=category.category_id, reason=reason, request_id=request_id)
-        return await self._staff.do(actor, deed, change, state)
+        return await self._staff.do(actor, deed, change, _category_state(category.category_id))
 
     async def remove(self, actor: Actor, category_id: str, reason: str, request_id: str = "") -> None:
         """Delete an empty category. NotDone: ``forbidden``, ``category_unknown``, ``category_in_use``."""
@@ -102,8 +99,8 @@ class Categories:
             if await connection.execute(DELETE_CATEGORY, category_id) != "DELETE 1":
                 raise NotDone("category_unknown")
 
-        deed = Deed(permission=PERMISSION, target=category_id, reason=reason, request_id=request_id, after="deleted")
-        await self._staff.do(actor, deed, change)
+        deed = Deed(permission=PERMISSION, target=category_id, reason=reason, request_id=request_id)
+        await self._staff.do(actor, deed, change, _category_state(category_id))
 
     async def brands(self, after: str, limit: int) -> list[Brand]:
         """Brands in the order of their ids, after one of them."""
@@ -137,12 +134,8 @@ class Categories:
             )
             return written
 
-        async def state(connection: Any) -> str:
-            row = await connection.fetchrow(BRAND, brand.brand_id)
-            return "" if row is None else _shown(_brand_of(row))
-
         deed = Deed(permission=PERMISSION, target=brand.brand_id, reason=reason, request_id=request_id)
-        return await self._staff.do(actor, deed, change, state)
+        return await self._staff.do(actor, deed, change, _brand_state(brand.brand_id))
 
     async def remove_brand(self, actor: Actor, brand_id: str, reason: str, request_id: str = "") -> None:
         """Delete a brand without products. NotDone: ``forbidden``, ``brand_unknown``, ``brand_in_use``."""
@@ -154,8 +147,8 @@ class Categories:
             if await connection.execute(DELETE_BRAND, brand_id) != "DELETE 1":
                 raise NotDone("brand_unknown")
 
-        deed = Deed(permission=PERMISSION, target=brand_id, reason=reason, request_id=request_id, after="deleted")
-        await self._staff.do(actor, deed, change)
+        deed = Deed(permission=PERMISSION, target=brand_id, reason=reason, request_id=request_id)
+        await self._staff.do(actor, deed, change, _brand_state(brand_id))
 
 
 def tree_of(rows: list[Any]) -> dict[str, Category]:
@@ -177,6 +170,24 @@ def tree_of(rows: list[Any]) -> dict[str, Category]:
 def new_category_id() -> str:
     """The id of a category that is new."""
     return random_id("cat")
+
+
+def _category_state(category_id: str) -> Callable[[Any], Awaitable[str]]:
+    """Reads a category for the trail; nothing where there is none."""
+
+    async def read(connection: Any) -> str:
+        found = tree_of(await connection.fetch(CATEGORIES)).get(category_id)
+        return "" if found is None else _shown(found)
+
+    return read
+
+
+def _brand_state(brand_id: str) -> Callable[[Any], Awaitable[str]]:
+    async def read(connection: Any) -> str:
+        row = await connection.fetchrow(BRAND, brand_id)
+        return "" if row is None else _shown(_brand_of(row))
+
+    return read
 
 
 def _brand_of(row: Any) -> Brand:

@@ -195,6 +195,18 @@ class Writing:
                     flaw = Flaw(path=f"skus[{number}].code", code="sku_code_taken", params={"code": sku.code})
                     self._refuse(index, "product_flawed", flaw)
         await self._check_product_names(changed)
+        await self._check_places(changed)
+
+    async def _check_places(self, changed: list[tuple[int, Written]]) -> None:
+        """Refuse categories and brands that were deleted since the document was judged."""
+        self._categories = places_of(await self._connection.fetch(CATEGORIES))
+        self._brands = {row["brand_id"]: row["title"] for row in await self._connection.fetch(BRANDS)}
+        for index, written in changed:
+            for name, there in (("category_id", self._categories), ("brand_id", self._brands)):
+                value = getattr(written.doc, name)
+                if value and value not in there:
+                    code = name.replace("_id", "_unknown")
+                    self._refuse(index, "product_flawed", Flaw(path=name, code=code, params={name: value}))
 
     async def _check_product_names(self, changed: list[tuple[int, Written]]) -> None:
         rows = await self._connection.fetch(PRODUCT_CODES, [written.doc.code for _, written in changed])
@@ -210,9 +222,7 @@ class Writing:
                 self._refuse(index, "product_flawed", Flaw(path="slug", code="slug_taken", params={"slug": doc.slug}))
 
     async def _write(self, changed: list[Written]) -> None:
-        categories = places_of(await self._connection.fetch(CATEGORIES))
-        brands = {row["brand_id"]: row["title"] for row in await self._connection.fetch(BRANDS)}
-        rows = [materialised(written.product_id, written.doc, categories, brands) for written in changed]
+        rows = [materialised(written.product_id, written.doc, self._categories, self._brands) for written in changed]
         docs = [_ENCODER.encode(written.doc).decode() for written in changed]
         await self._write_products(changed, rows, docs)
         await self._write_skus(rows)

@@ -146,10 +146,12 @@ class Staff:
 
         async def change(connection: Any) -> int:
             await connection.execute(MERCHANT, merchant_id, title, title_zh)
+            # Products before articles, as whoever writes documents does: the other way round the two could wait for each other.
+            owned = await connection.execute(OWN_PRODUCTS, merchant_id, list(product_ids))
             await connection.execute(HOLD_ORDERS)
             await connection.execute(OWN_SKUS, merchant_id, list(product_ids))
             await connection.execute(OWN_ORDERS, merchant_id, list(product_ids))
-            return int((await connection.execute(OWN_PRODUCTS, merchant_id, list(product_ids))).split()[-1])
+            return int(owned.split()[-1])
 
         after = msgspec.json.encode({"products": len(product_ids)}).decode()
         return await self.do(actor, Deed(permission="role.grant", target=merchant_id, reason="a firm", after=after), change)

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.domain.product import flaws, images_of
+from actors.domain.product import ON_SALE, flaws, images_of
+from actors.domain.product_html import sanitised
 from actors.domain.staff import Actor, role_used
 from actors.storage.goods import By, Edit, NotWritten, Stored, Written
 from actors.storage.staff import Deed, NotDone, actor_of
@@ -92,9 +93,10 @@ async def create(request: ShopRequest, side: Side, doc: Product, reason: str) ->
     return await _write(request, side, Edit(doc=doc, new_id=product_id), product_id, reason, published=doc.state != "draft")
 
 
-def _sent(doc: Product) -> tuple[Any, ...]:
-    """What of a document is the sender's word for word: not the ids, and not the HTML."""
-    return doc.code, doc.state, doc.category_id, doc.brand_id, doc.slug, tuple((sku.code, sku.choice, sku.prices) for sku in doc.skus)
+def _sent(doc: Product) -> Product:
+    """What of a document is its sender's: without the ids that its SKUs were given, and its HTML as it is stored."""
+    cleaned, _ = sanitised(doc)
+    return msgspec.structs.replace(cleaned, skus=tuple(msgspec.structs.replace(sku, sku_id="") for sku in cleaned.skus))
 
 
 async def replace(request: ShopRequest, side: Side, product_id: str, doc: Product, expected: int, reason: str) -> ProductDocument:
@@ -115,7 +117,7 @@ async def move(request: ShopRequest, side: Side, product_id: str, asked: MovedPr
     """Let a product go to another state; everything else stays."""
     before = await _expected(request, side, product_id, asked.expected_revision)
     doc = msgspec.structs.replace(before.doc, state=asked.state, shelf_at_ms=asked.shelf_at_ms, off_at_ms=asked.off_at_ms)
-    if asked.state != "retired":  # what goes may be as it is
+    if asked.state in ON_SALE:  # what goes may be as it is: taking something off must always be possible
         await check(request, doc)
     edit = Edit(product_id=product_id, doc=doc, expected_revision=asked.expected_revision)
     return await _write(request, side, edit, product_id, asked.reason, published=True)

@@ -270,7 +270,8 @@ async def running_shop(
 
 @asynccontextmanager
 async def _listening(application: Application) -> AsyncIterator[str]:
-    listening = socket.create_server(("127.0.0.1", 0))
+    # Opened anew by its number, as the node's replicas do: only then is its protocol known, and answers do not wait for Nagle.
+    listening = socket.socket(fileno=socket.create_server(("127.0.0.1", 0)).detach())
     app: Any = application
     # Generated requests come with long thoughts in between: their connection is not to be closed meanwhile.
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", server_header=False, timeout_keep_alive=600))

@@ -77,7 +77,8 @@ async def test_a_product_s_life_from_its_draft_to_its_end_and_back(shop) -> None
         "SELECT permission, role, before, after FROM staff_action WHERE target = $1 ORDER BY seq", new["product_id"]
     )
     assert [(row["permission"], row["role"]) for row in trail] == [
-        ("goods.edit", "operator"), ("goods.edit", "operator"), ("goods.publish", "operator"), ("goods.publish", "operator"), ("goods.publish", "operator"),
+        ("goods.edit", "operator"), ("goods.edit", "operator"), ("goods.publish", "operator"),
+        ("goods.publish", "operator"), ("goods.publish", "operator"),
     ]  # fmt: skip
     assert json.loads(trail[2]["after"]) == {"revision": 3, "state": "on_shelf"}
 
@@ -96,14 +97,16 @@ async def test_two_who_edit_at_once_do_not_overwrite_each_other(shop) -> None:
 
 async def test_making_again_under_the_same_key_makes_one(shop) -> None:
     _, bearer = await member(shop, "marketing")
-    body = {"document": cup(fresh()), "reason": ""}
+    body = {"document": cup(fresh(), texts={"en": {"title": "Cup", "detail": "<p>a<script>b</script>"}}), "reason": ""}
     key = secrets.token_hex(8)
     first = await shop.ask("POST", "/v1/staff/products", body, token=bearer, key=key)
     second = await shop.ask("POST", "/v1/staff/products", body, token=bearer, key=key)
     assert (first.status, second.status) == (201, 201)
     assert first.json["product_id"] == second.json["product_id"]
-    other = await shop.ask("POST", "/v1/staff/products", {"document": cup(fresh())}, token=bearer, key=key)
-    assert (other.status, other.code) == (422, "idempotency_key_reused")
+    named = {"document": body["document"] | {"texts": {"en": {"title": "Mug"}}}}
+    for changed in ({"document": cup(fresh())}, named):
+        other = await shop.ask("POST", "/v1/staff/products", changed, token=bearer, key=key)
+        assert (other.status, other.code) == (422, "idempotency_key_reused")
 
 
 async def test_a_document_is_judged_whole_and_in_the_reader_s_language(shop) -> None:
@@ -151,6 +154,19 @@ async def test_who_may_only_edit_does_not_move_products(shop) -> None:
     assert (await shop.ask("PUT", path, body, token=bearer)).code == "forbidden"
     body = {"document": shelved | {"texts": {"en": {"title": "Better"}}}, "expected_revision": 2}
     assert (await shop.ask("PUT", path, body, token=bearer)).status == 200
+
+
+async def test_what_has_flaws_by_now_can_always_be_taken_off_and_not_put_back(shop) -> None:
+    _, bearer = await member(shop, "operator")
+    place = await category(shop, bearer)
+    new = await made(shop, bearer, category_id=place, state="on_shelf")
+    asks = {"attribute_id": "origin", "titles": {"en": "Origin"}, "kind": "text", "required": True}
+    changed = {"category": {"titles": {"en": "Asks more"}, "attributes": [asks]}}
+    assert (await shop.ask("PUT", f"/v1/staff/categories/{place}", changed, token=bearer)).status == 200
+    path = f"/v1/staff/products/{new['product_id']}/state"
+    assert (await shop.ask("POST", path, {"state": "off_shelf", "expected_revision": 1}, token=bearer)).status == 200
+    back = await shop.ask("POST", path, {"state": "on_shelf", "expected_revision": 2}, token=bearer)
+    assert [flaw["code"] for flaw in back.json["params"]["flaws"]] == ["attribute_required"]
 
 
 async def test_a_firm_has_its_own_products_and_finds_no_others(shop) -> None:

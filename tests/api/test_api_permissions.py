@@ -26,7 +26,8 @@ HOME = {
 SAMPLES = {
     "user_id": "usr_nobody", "order_id": "ord_nobody", "address_id": "adr_nobody", "export_id": "exp_nobody", "factor_id": "fac_nobody",
     "identity_id": "idn_nobody", "session_id": "ses_nobody", "sku_id": "sku_nobody", "sale_id": "sal_nobody", "product_id": "prd_nobody",
-    "item_id": "mal_nobody", "merchant_id": "mer_nobody", "role": "support", "category_id": "cat_nobody", "brand_id": "brd_nobody", "number": "1",
+    "item_id": "mal_nobody", "merchant_id": "mer_nobody", "role": "support",
+    "category_id": "cat_nobody", "brand_id": "brd_nobody", "number": "1",
 }  # fmt: skip
 BESIDE = {"staff.factors"}
 """Permissions that an operation asks for beside its own, where the account is of the staff."""

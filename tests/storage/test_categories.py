@@ -101,7 +101,7 @@ async def test_what_a_tree_cannot_be(categories: Categories) -> None:
     assert (await categories.put(MACHINE, node("cat_1", attributes=(size(),)), "", new=False)).attributes == (size(),)
 
 
-async def test_only_what_is_empty_is_deleted_and_only_by_whoever_may(categories: Categories) -> None:
+async def test_only_what_is_empty_is_deleted_and_only_by_whoever_may(connection: Any, categories: Categories) -> None:
     await categories.put(MACHINE, node("cat_a"), "", new=True)
     await categories.put(MACHINE, node("cat_b", "cat_a"), "", new=True)
     for category_id, code in (("cat_a", "category_in_use"), ("cat_housewares.cup", "category_in_use"), ("cat_nobody", "category_unknown")):
@@ -115,6 +115,8 @@ async def test_only_what_is_empty_is_deleted_and_only_by_whoever_may(categories:
     await categories.remove(MACHINE, "cat_b", "")
     await categories.remove(MACHINE, "cat_a", "")
     assert not {"cat_a", "cat_b"} & (await categories.tree()).keys()
+    last = await connection.fetchrow("SELECT target, before, after FROM staff_action ORDER BY seq DESC LIMIT 1")
+    assert (last["target"], msgspec.json.decode(last["before"])["slug"], last["after"]) == ("cat_a", "cat-a", "")
 
 
 async def test_brands(connection: Any, categories: Categories) -> None:

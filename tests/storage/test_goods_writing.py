@@ -1,18 +1,23 @@
 """Documents in their tables: written as a whole, versioned, refused with everything that stands against them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
 from actors.domain.product import Terms, flaws
 from actors.domain.product_diff import difference
+from actors.domain.staff import MACHINE, Actor
 from actors.storage.connect import open_pool
 from actors.storage.goods import By, Edit, Goods, NotWritten, Written
 from actors.storage.goods_reads import Filter, GoodsReads
+from actors.storage.goods_writing import TAKE_TURN
 from actors.storage.seed import small_shop
 from actors.storage.shop import load_shop
+from actors.storage.staff import Staff
 from schemas.goods import Option as ProductOption
 from schemas.goods import OptionValue, Price, Product, ProductText, ProductTexts, Sku, Words
 
@@ -209,6 +214,10 @@ async def test_what_stands_against_an_edit_is_said_of_each_and_nothing_is_writte
         ]),
         (2, "product_flawed", [("skus[0].code", "sku_code_taken"), ("skus[1].code", "sku_code_taken"), ("code", "product_code_taken")]),
     ]  # fmt: skip
+    gone = cup("E", category_id="cat_gone", brand_id="brd_gone")
+    assert await refused(connection, goods, Edit(doc=gone)) == [
+        (0, "product_flawed", [("category_id", "category_unknown"), ("brand_id", "brand_unknown")])
+    ]
     with pytest.raises(ValueError, match="twice"):
         await write(connection, goods, Edit(product_id="prd_1", doc=cup()), Edit(product_id="prd_1", doc=cup()))
     # A revert alone brings a retired product back, and only off the shelf.
@@ -276,3 +285,56 @@ async def test_html_is_sanitised_on_the_way_in_whoever_writes(connection: Any, g
         == "<p>good</p>"
     )
     assert not await connection.fetchval("SELECT count(*) FROM product_revision WHERE doc::text LIKE '%x()%'")
+
+
+class Counted:
+    """A connection that counts what it is asked."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.count += name in ("execute", "fetch", "fetchrow", "fetchval", "copy_records_to_table")
+        return getattr(self._connection, name)
+
+
+async def test_many_documents_take_as_many_statements_as_one(connection: Any, goods: Goods) -> None:
+    async def asked(edits: list[Edit]) -> tuple[int, list[Written]]:
+        counted = Counted(connection)
+        async with connection.transaction():
+            written = await goods.write_many(counted, edits, BY, NOW_MS)
+        return counted.count, written
+
+    def dearer(written: Written) -> Edit:
+        skus = tuple(msgspec.structs.replace(sku, prices=(Price(currency="CNY", amount=77),)) for sku in written.doc.skus)
+        return Edit(product_id=written.product_id, doc=msgspec.structs.replace(written.doc, skus=skus))
+
+    one, [first] = await asked([Edit(doc=cup("N"))])
+    many, written = await asked([Edit(doc=cup(f"N{number}")) for number in range(300)])
+    assert one == many < 20
+    assert (await asked([dearer(first)]))[0] == (await asked([dearer(each) for each in written]))[0] < 20
+    assert await connection.fetchval("SELECT count(*) FROM sku WHERE price_minor = 77") == 602
+    assert await connection.fetchval("SELECT count(*) FROM product_revision") == 602
+
+
+async def test_a_firm_gets_goods_while_goods_are_written(database_url: str, connection: Any, goods: Goods) -> None:
+    """Both take the goods' turn before the facts': neither waits for the other in a circle."""
+    staff = Staff(goods._pool)
+    machine = Actor(user_id=MACHINE, roles=0)
+    writer = await asyncpg.connect(database_url)
+    try:
+        async with writer.transaction():
+            await writer.execute(TAKE_TURN)
+            given = asyncio.ensure_future(staff.set_merchant(machine, "mer_1", "One", "一", ["prd_1"]))
+            await asyncio.sleep(0.1)
+            stored = await goods.read("prd_1")
+            assert stored is not None
+            doc = msgspec.structs.replace(stored.doc, state="off_shelf")
+            await goods.write_many(writer, [Edit(product_id="prd_1", doc=doc)], BY, NOW_MS)
+        assert await given == 1
+    finally:
+        await writer.close()
+    after = await goods.read("prd_1")
+    assert after is not None
+    assert (after.doc.merchant_id, after.doc.state) == ("mer_1", "off_shelf")

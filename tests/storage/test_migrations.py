@@ -10,6 +10,8 @@ import pytest
 
 from actors.storage import migrate as migrate_module
 from actors.storage.migrate import found_cluster, migrate, migrations
+from actors.storage.seed import copy_rows, small_shop
+from actors.storage.shop import SKU_COLUMNS
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +55,30 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself_and_all_before_it
             await migrate(connection)
     assert await connection.fetchval("SELECT to_regclass('half')") is None
     assert await migrate(connection) == []
+    await connection.close()
+
+
+async def test_the_products_of_an_older_shop_get_the_categories_that_a_new_one_has(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, known = small_shop(3), migrations()
+    connection = await asyncpg.connect(empty_url)
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate_module, "migrations", lambda: [one for one in known if one[0] < 20])
+        await migrate(connection)
+    old = ("product_id", "title", "title_zh", "department", "department_zh", "category", "type", "brand", "size")
+    await copy_rows(connection, "product", shop.products.select(old))
+    await copy_rows(connection, "sku", shop.skus, columns=SKU_COLUMNS)
+    strange = "INSERT INTO product (product_id, title, title_zh, department, department_zh, category) VALUES ($1, 't', 't', $2, $2, $3)"
+    await connection.executemany(strange, [("prd_x", "食品", "X"), ("prd_y", "Housewares", "!"), ("prd_z", "HOUSE-WARES", "cup")])
+    await migrate(connection)
+    filed = "SELECT product_id, category_id, brand_id, code FROM product WHERE product_id = ANY($1)"
+    placed = {row["product_id"]: tuple(row)[1:] for row in await connection.fetch(filed, shop.products["product_id"].to_list())}
+    assert placed == {row[0]: row[1:] for row in shop.products.select("product_id", "category_id", "brand_id", "code").rows()}
+    rows = await connection.fetch(filed, ["prd_x", "prd_y", "prd_z"])
+    assert {row["product_id"]: row["category_id"] for row in rows} == {
+        "prd_x": None, "prd_y": "cat_housewares", "prd_z": "cat_house-wares.cup",
+    }  # fmt: skip
+    tree = {row["category_id"]: row["parent_id"] for row in await connection.fetch("SELECT category_id, parent_id FROM category")}
+    assert dict(shop.categories.select("category_id", "parent_id").rows()).items() <= tree.items()
     await connection.close()
 
 
