@@ -21,8 +21,7 @@ IN_RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c '$(IN_RANGE)' >/dev/null 2>&1 && { command -v "$$name"; break; }; done)
 
-.PHONY: help up test check browser bench bench-events bench-logins bench-pages load peak lock clean
-.PHONY: help up test check browser bench bench-events bench-goods bench-logins load peak lock clean
+.PHONY: help up test check browser bench bench-events bench-goods bench-logins bench-pages load peak lock clean
 
 help:
 	@echo 'make up     start the shop with real embedded servers, and print its addresses (Ctrl-C ends it)'
