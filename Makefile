@@ -25,6 +25,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; d
 .PHONY: help up test check browser bench bench-events bench-import bench-logins load peak lock clean
 .PHONY: help up test check browser bench bench-events bench-goods bench-logins load peak lock clean
 .PHONY: help up test check browser bench bench-events bench-logins bench-pages load peak lock clean
+.PHONY: help up test check browser bench bench-events bench-goods bench-logins bench-pages load peak lock clean
 
 help:
 	@echo 'make up     start the shop with real embedded servers, and print its addresses (Ctrl-C ends it)'

@@ -14,7 +14,7 @@ from actors.domain.entity import Accepted, Answered, Ask, Context, Outcome, Plan
 from actors.domain.member_state import POINTS_MAX, level_of, rules_of
 from actors.domain.order_holds import give_back
 from actors.domain.order_state import OPEN_ORDERS_MAX, STARTING, Order, OrderBook, find, order_view
-from actors.domain.pricing import ANYBODY, Buyer, Quote, delivered, quote
+from actors.domain.pricing import ANYBODY, Buyer, Quote, QuotedLine, delivered, quote
 from schemas.ids import derived_id
 from schemas.member import HoldPoints
 from schemas.membership import MemberRules
@@ -199,18 +199,7 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
     def placed(chosen: tuple[str, ...], sources: tuple[Source, ...] = ()) -> OrderPlaced:
         return OrderPlaced(
             order_id=command.order_id,
-            lines=tuple(
-                PricedLine(
-                    sku_id=line.sku_id,
-                    quantity=line.quantity,
-                    unit_price=line.unit_price,
-                    stock_key=key,
-                    discount=line.discount,
-                    price_kind=line.price_kind,
-                    list_price=line.list_price,
-                )
-                for line, key in zip(priced.lines, chosen, strict=False)
-            ),
+            lines=tuple(_sold(line, key) for line, key in zip(priced.lines, chosen, strict=False)),
             total=priced.total,
             currency=priced.currency,
             reservation_ids=reservation_ids,
@@ -255,6 +244,18 @@ def _plan(state: OrderBook, command: PlaceOrder, context: Context, priced: Quote
         return Accepted(events=(started,), sends=tuple(sends))
 
     return Plan(asks=tuple(asks), direct=direct, refuse=refuse_for, staged=staged)
+
+
+def _sold(line: QuotedLine, stock_key: str) -> PricedLine:
+    return PricedLine(
+        sku_id=line.sku_id,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        stock_key=stock_key,
+        discount=line.discount,
+        price_kind=line.price_kind,
+        list_price=line.list_price,
+    )
 
 
 def _asks(
