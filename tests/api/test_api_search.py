@@ -119,7 +119,7 @@ async def test_no_query_that_can_be_made_up_breaks_it(shop) -> None:
     def ask(path: str) -> int:
         return asyncio.run_coroutine_threadsafe(shop.ask("GET", path), loop).result(30).status
 
-    @settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(NAMES, TEXTS), max_size=5), st.booleans())
     def made_up(pairs: list[tuple[str, str]], suggest: bool) -> None:
         path = "/v1/suggest?" if suggest else "/v1/search?"

@@ -318,5 +318,5 @@ def test_an_indexer_that_is_turned_off_is_none() -> None:
 
 def test_nobody_has_the_index_in_memory_who_was_not_asked_for_it() -> None:
     names = "('tantivy', 'rjieba', 'pypinyin', 'rapidfuzz')"
-    look = f"import sys, serve.deployments, actors.runtime.shard_host; print([name for name in {names} if name in sys.modules])"
+    look = f"import sys, serve.application, actors.runtime.indexing; print([name for name in {names} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,6 +1,6 @@
 """Cutting a query's Chinese by the words that the index has: no dictionary in a replica's memory, and no word that nothing has.
 
-A dictionary of its own would take 32 MB in each replica and hold its loop up for 100 ms when it is loaded. Titles were cut by
+A dictionary of its own would take 32 MB in each replica, and 0.1 s to load beside its loop. Titles were cut by
 one when they were indexed, so the words of the index are its words.
 """
 

@@ -9,9 +9,9 @@ SELECT category_id, coalesce(parent_id, '') AS parent_id, title, title_zh, shown
 NAMES_BRAND: Final = "SELECT brand_id, title, title_zh, aliases FROM brand"
 NAMES_TAG: Final = "SELECT tag_id, title, title_zh, shown FROM tag"
 OLD_CATEGORIES: Final = """
-SELECT category, min(split_part(title_zh, ' · ', 1)) AS title_zh FROM product
+SELECT category, min(split_part(title_zh, ' · ', 1)) FILTER (WHERE title_zh LIKE '% · %') AS title_zh FROM product
 WHERE category_id IS NULL AND category IS NOT NULL GROUP BY category"""
-"""Seeded products name their category by a text; the first half of their Chinese titles is its name."""
+"""Seeded products name their category by a text; where their Chinese titles have two halves, the first one is its name."""
 
 IDS: Final = "SELECT product_id FROM product WHERE product_id > $1 AND state = 'on_shelf' ORDER BY product_id LIMIT $2"
 COUNT: Final = "SELECT count(*) FROM product WHERE state = 'on_shelf'"
