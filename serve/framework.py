@@ -21,7 +21,7 @@ from serve import strict_json
 from serve.answers import NO_STORE, Reply
 from serve.desk import Desk
 from serve.permissions import ACTOR, guard
-from serve.requests import Receive, Refusal, check_json_type, read_body
+from serve.requests import LARGE, Receive, Refusal, check_json_type, read_body
 from serve.requests import Request as Head
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ RAW: Final = "/v1/hooks/"
 """Bodies below here are a provider's, signed as bytes: they are not looked at before the signature was."""
 
 LONG: Final = ("/v1/staff/product", "/v1/merchant/product")
-LARGE: Final = frozenset({"/v1/staff/imports"})
-"""A POST here is a file: its handler reads it by itself, a piece at a time, once it is known who sends it."""
 
 _HEAD: Final = "stampede.head"
 _BODY: Final = "stampede.body"

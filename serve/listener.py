@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from serve.hot.lane import Hot, HotCycle, takes
+from serve.requests import LARGE
 
 log = structlog.get_logger("stampede.listener")
 
@@ -46,6 +47,8 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """A client that takes longer for its headers is not one (slow-loris)."""
     message_s_max: float = 30.0
     """The same for a whole request with its body."""
+    upload_s_max: float = 120.0
+    """The same where the body is a file: 64 MiB at some five megabits a second."""
     body_bytes_max: int = 64 * 1024
     """The hot lane reads no body above this; the application refuses it."""
     keep_alive_s: int = 60
@@ -56,6 +59,7 @@ class ListenerLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT: Final = ListenerLimits()
+_FILES: Final = frozenset(path.encode() for path in LARGE)
 
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -70,6 +74,7 @@ class _Protocol(HttpToolsProtocol):
         self.limits = listener.limits
         self._hot_waits = False
         self._begun = False
+        self._message_s_max = self.limits.message_s_max
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -96,6 +101,8 @@ class _Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_header = False
+        file = self.url.partition(b"?")[0] in _FILES
+        self._message_s_max = self.limits.upload_s_max if file else self.limits.message_s_max
         if sum(len(name) + len(value) for name, value in self.headers) > self.limits.header_bytes_max:
             self._refuse_header()
         elif takes(self.parser.get_method(), self.url) and not self.expect_100_continue and not self.parser.should_upgrade():
@@ -160,7 +167,7 @@ class _Protocol(HttpToolsProtocol):
         """True when a request has been on its way for too long."""
         if not self._since_s:
             return False
-        return now_s - self._since_s > (self.limits.header_s_max if self._in_header else self.limits.message_s_max)
+        return now_s - self._since_s > (self.limits.header_s_max if self._in_header else self._message_s_max)
 
     def is_idle(self) -> bool:
         """True when no request is being answered and none has begun to arrive."""

@@ -18,6 +18,9 @@ HEADER_BYTES_MAX: Final = 16 * 1024
 
 PATH_MAX: Final = 2048
 
+LARGE: Final = frozenset({"/v1/staff/imports"})
+"""A POST here is a file: its handler reads it by itself, a piece at a time, once it is known who sends it."""
+
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}\Z")
 _IDEMPOTENCY_KEY: Final = re.compile(rb"[A-Za-z0-9_\-]{8,64}\Z")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -188,6 +189,24 @@ async def test_f56_a_client_that_dawdles_over_its_headers_or_body_is_cut_off() -
                     pass  # cut off all the same
                 writer.close()
         assert shop.app.handled == []
+
+
+@pytest.mark.slow
+async def test_a_file_has_more_time_than_other_bodies_and_not_for_ever() -> None:
+    head = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx"
+    async with served(message_s_max=0.2, upload_s_max=1.5) as shop:
+        reader, writer = await shop.open()
+        other, other_writer = await shop.open()
+        began = time.monotonic()
+        writer.write(head % b"/v1/staff/imports?dry_run=false")
+        other_writer.write(head % b"/v1/staff/imports/x/run")
+        async with asyncio.timeout(5):
+            assert await other.read() == b""
+            cut_s = time.monotonic() - began
+            assert await reader.read() == b""
+        assert cut_s < 1.4 < time.monotonic() - began
+        for each in (writer, other_writer):
+            each.close()
 
 
 @pytest.mark.slow
