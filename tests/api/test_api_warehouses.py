@@ -189,7 +189,7 @@ async def test_the_stock_takes_what_is_there_when_the_tables_are_behind_and_the_
     sku_id = await places.sku(south=5, north=1)
     await places.do(sku_id, "losses", quantity=1, warehouse_id=places.north)
     _, boss = await member(places.shop, "operator")
-    answer, user_id, _ = await places.buy(BEIJING, **{sku_id: 1})
+    answer, _, _ = await places.buy(BEIJING, **{sku_id: 1})
     assert sent_from(answer.json) == [("south", [1])]
     seen = (await places.shop.ask("GET", f"/v1/staff/orders/{answer.json['order_id']}/parcels", token=boss)).json
     assert [(one["warehouse_id"], one["lines"]) for one in seen["parcels"]] == [(places.south, [{"sku_id": sku_id, "quantity": 1}])]
