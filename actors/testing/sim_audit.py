@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from actors.domain import stock
 from actors.domain.kinds import KINDS
 from actors.testing.sim_books import FINAL, Paper
 from actors.testing.sim_crowd import Crowd, Intent
@@ -149,6 +150,9 @@ def _check_memory(world: World) -> None:
                     world.books.breach(f"memory and journal differ: {kind} {key} is at version {cell.version} of {len(records)}")
                 elif cell.state != _replayed(kind, key, [event for record in records for event in record.body.events]):
                     world.books.breach(f"memory and journal differ: the state of {kind} {key}")
+                if kind == "stock":
+                    for wrong in stock.invariant(cell.state):
+                        world.books.breach(f"not conserved: {wrong}")
 
 
 def _replayed(kind: str, key: str, events: list[Any]) -> Any:

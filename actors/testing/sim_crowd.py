@@ -293,8 +293,12 @@ class Crowd:
         rng, shop = self.rng, self.world.shop
         stocks = [(f"{HOT}#{part}", rng.randint(3, 14)) for part in range(shop.parts)]
         stocks.extend((f"{sku_id}#0", rng.randint(4, 30)) for sku_id in CART_SKUS)
-        for key, quantity in stocks:
-            await self.insist(self.intend("stock", key, _always(s.PutIn(quantity=quantity))), 9)
+        for number, (key, quantity) in enumerate(stocks):
+            # Some in one warehouse, some in two, some in the unnamed one alone.
+            east = quantity // 2 if number % 3 == 1 else quantity if number % 3 == 2 else 0
+            for warehouse_id, units in (("whs_east", east), ("", quantity - east)):
+                if units:
+                    await self.insist(self.intend("stock", key, _always(s.PutIn(quantity=units, warehouse_id=warehouse_id))), 9)
         for coupon_id, total in (("cpn_ten", rng.randint(3, 8)), ("cpn_all", 3), ("cpn_five", 9)):
             await self.insist(self.intend("quota", coupon_id, _always(q.Configure(total=total, per_user=2))), 9)
 
