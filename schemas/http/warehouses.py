@@ -97,7 +97,7 @@ class MoveUnits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reason: ShortReason
 
 
-class Arrival(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UnitsArrived(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What left by a move is there, but for what was lost on the way."""
 
     part: Part = 0

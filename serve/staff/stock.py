@@ -11,7 +11,6 @@ from litestar import get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from schemas.http.warehouses import (
-    Arrival,
     Count,
     GoodsReturned,
     Loss,
@@ -25,6 +24,7 @@ from schemas.http.warehouses import (
     StockChanged,
     StockPlaces,
     UnderWay,
+    UnitsArrived,
 )
 from schemas.ids import derived_id, is_id
 from schemas.order import OrderView, PricedLine, ReadOrder, Source
@@ -141,7 +141,7 @@ async def move(request: ShopRequest, sku_id: FromPath[str], data: JSONBody[MoveU
 
 
 @post("/v1/staff/stock/{sku_id:str}/arrivals", operation_id="arriveStock", status_code=200)
-async def arrive(request: ShopRequest, sku_id: FromPath[str], data: JSONBody[Arrival]) -> StockChanged:
+async def arrive(request: ShopRequest, sku_id: FromPath[str], data: JSONBody[UnitsArrived]) -> StockChanged:
     """What was moved is there."""
     command = Arrive(move_id=bytes.fromhex(data.move_id), lost=data.lost, reference=data.reference)
     return await _done(request, sku_id, data.part, "arrival", command, data.reason)

@@ -12,7 +12,7 @@ from actors.storage.audit.tables import UNEQUAL_MOVEMENTS
 from actors.storage.projections.order import OrderProjection
 from actors.storage.projections.projection import Fact
 from actors.storage.projections.stock import StockProjection
-from schemas.stock import Release
+from schemas.stock import Release, StockHeld
 from tests.api.staff_people import member, token
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -175,9 +175,9 @@ async def test_an_order_without_a_hold_is_undone_in_every_warehouse(places) -> N
     one, other = await places.sku(south=2), await places.sku(north=2)
     answer, user_id, bearer = await places.buy(SHANGHAI, **{one: 1, other: 2})
     assert {city for city, _ in sent_from(answer.json)} == {"south", "north"}
-    rows = places.shop.services.directory.rows
-    held = next(event for shard in rows.values() for row in shard if row.key == one + "#0" for event in events_decoder.decode(row.body).events
-                if type(event).__name__ == "StockHeld")  # fmt: skip
+    rows = [row for shard in places.shop.services.directory.rows.values() for row in shard if row.key == one + "#0"]
+    events = [event for row in rows for event in events_decoder.decode(row.body).events]
+    held = next(event for event in events if isinstance(event, StockHeld))
     gone = Release(reservation_id=held.reservation_id)
     assert not (await places.shop.client.ask("stock", one + "#0", gone, command_id=b"gone" * 4, digest=b"d")).code
     await places.pay(answer.json["order_id"], bearer)
@@ -189,7 +189,7 @@ async def test_the_stock_takes_what_is_there_when_the_tables_are_behind_and_the_
     sku_id = await places.sku(south=5, north=1)
     await places.do(sku_id, "losses", quantity=1, warehouse_id=places.north)
     _, boss = await member(places.shop, "operator")
-    answer, user_id, _ = await places.buy(BEIJING, **{sku_id: 1})
+    answer, _, _ = await places.buy(BEIJING, **{sku_id: 1})
     assert sent_from(answer.json) == [("south", [1])]
     seen = (await places.shop.ask("GET", f"/v1/staff/orders/{answer.json['order_id']}/parcels", token=boss)).json
     assert [(one["warehouse_id"], one["lines"]) for one in seen["parcels"]] == [(places.south, [{"sku_id": sku_id, "quantity": 1}])]

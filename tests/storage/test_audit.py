@@ -17,7 +17,7 @@ from schemas.member import PointsHeld, PointsReleased
 from schemas.order import OrderPlaced, PricedLine
 from schemas.quota import QuotaClaimed
 from schemas.sessions import REVOKED_KEPT_MS, SessionsEnded, SessionStarted
-from schemas.stock import Lot, Release, StockHeld, StockPutIn, StockReceived, StockReleased, StockReturned
+from schemas.stock import Release, StockHeld, StockPutIn, StockReceived, StockReleased
 
 pytestmark = pytest.mark.slow
 
@@ -450,62 +450,6 @@ async def the_members_projections_are_ahead_of_the_journal(books: Books) -> str:
 async def projections_are_ahead_of_the_journal(books: Books) -> str:
     shard = await books.db.fetchval("UPDATE projection_position SET seq = seq + 9 WHERE shard = 1 RETURNING shard")
     return f"shard {shard}"
-
-
-@planted("a movement of stock is lost")
-async def a_movement_of_stock_is_lost(books: Books) -> str:
-    row = await books.one("SELECT shard, seq, n FROM stock_movement WHERE kind = 'hold' ORDER BY seq DESC LIMIT 1")
-    await books.db.execute("DELETE FROM stock_movement WHERE shard = $1 AND seq = $2 AND n = $3", *row)
-    return ":".join(map(str, row))
-
-
-@planted("a movement of stock was altered")
-async def a_movement_of_stock_was_altered(books: Books) -> str:
-    await books.db.execute("UPDATE stock_movement SET held = held + 1 WHERE kind = 'hold' AND warehouse_id = 'whs_w'")
-    return "sku_wh#0 in whs_w"
-
-
-@planted("a movement of stock that never was")
-async def a_movement_of_stock_that_never_was(books: Books) -> str:
-    await books.db.execute("INSERT INTO stock_movement VALUES (0, 999999, 0, 'sku_wh#0', 'whs_e', '', 'in', 1, 1, 0, '', '', 0)")
-    return "0:999999:0"
-
-
-@planted("a warehouse has other counts")
-async def a_warehouse_has_other_counts(books: Books) -> str:
-    await books.db.execute("UPDATE stock_warehouse SET sold = sold + 1, held = held - 1 WHERE warehouse_id = 'whs_w'")
-    return "sku_wh#0 in whs_w"
-
-
-@planted("a warehouse has another safety stock")
-async def a_warehouse_has_another_safety_stock(books: Books) -> str:
-    await books.db.execute("UPDATE stock_warehouse SET safety = 0 WHERE warehouse_id = 'whs_w'")
-    return "sku_wh#0 in whs_w"
-
-
-@planted("an order is said to be sent from elsewhere")
-async def an_order_is_said_to_be_sent_from_elsewhere(books: Books) -> str:
-    row = await books.one("SELECT order_id FROM orders WHERE sources <> '[]' LIMIT 1")
-    await books.db.execute("""UPDATE orders SET sources = '[[0, "whs_x", 1]]' WHERE order_id = $1""", row["order_id"])
-    return str(row["order_id"])
-
-
-@planted("more came back than was sold")
-async def more_came_back_than_was_sold(books: Books) -> str:
-    _, event = await books.events_of("stock", StockReturned)
-    again = msgspec.structs.replace(event, return_id=b"again" * 3, quantity=2, lots=(Lot(warehouse_id="whs_e", quantity=2),))
-    await books.forge("stock", "sku_wh#0", again)
-    return str(event.reservation_id.hex())
-
-
-@planted("a warehouse sells what is in another")
-async def a_warehouse_sells_what_is_in_another(books: Books) -> str:
-    held = StockHeld(
-        reservation_id=b"elsewhere", order_id="ord_x", user_id="usr_x", quantity=3, deadline_ms=2**50,
-        lots=(Lot(warehouse_id="whs_n", quantity=3),),
-    )  # fmt: skip
-    await books.forge("stock", "sku_wh#0", held)
-    return "sku_wh#0"
 
 
 @planted("a projection stands still")
