@@ -24,6 +24,7 @@ async def test_every_kind_of_change_moves_the_stock_of_its_warehouse(shop) -> No
     sku = await shop.sku()
     async with opened(shop) as line, opened(shop) as other:
         line.simulator.happen(change(sku, 10, batch="L1", expires_on="2030-01-01", reference="PO-1"))
+        await line.hear()
         line.simulator.happen(change(sku, 2, "return", reference="ord_1"), change(sku, 3, "damage"), change(sku, -4, "adjustment"))
         await line.hear()
         lots = (await line.level(sku)).lots
