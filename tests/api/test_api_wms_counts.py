@@ -9,8 +9,7 @@ from actors.testing.wms_simulator.plan import Fault, WebhookPlan
 from schemas.providers.wms import Count, ShippedLine, StockSnapshot
 from schemas.stock import Reserve, Sell
 from serve.wms.taking import Taking
-from tests.api.test_api_wms_in import Killed, dying_at
-from tests.api.wms_line import change, opened, paid_order
+from tests.api.wms_line import Killed, change, dying_at, opened, paid_order
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

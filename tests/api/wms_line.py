@@ -123,3 +123,19 @@ async def paid_order(shop: Any, *goods: tuple[str, int], sources: Any = (), stat
     )  # fmt: skip
     await shop.pool.execute("UPDATE orders SET status = $2 WHERE order_id = $1", order_id, status)
     return order_id
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def dying_at(step: str, times: int):
+    count = 0
+
+    def tell(now: str) -> None:
+        nonlocal count
+        count += now == step
+        if now == step and count == times:
+            raise Killed
+
+    return tell
