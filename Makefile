@@ -21,11 +21,7 @@ IN_RANGE := import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] < (
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3 python; do \
 	"$$name" -c '$(IN_RANGE)' >/dev/null 2>&1 && { command -v "$$name"; break; }; done)
 
-.PHONY: help up test check browser bench bench-events bench-logins bench-search load peak lock clean
-.PHONY: help up test check browser bench bench-events bench-import bench-logins load peak lock clean
-.PHONY: help up test check browser bench bench-events bench-goods bench-logins load peak lock clean
-.PHONY: help up test check browser bench bench-events bench-logins bench-pages load peak lock clean
-.PHONY: help up test check browser bench bench-events bench-goods bench-logins bench-pages load peak lock clean
+.PHONY: help up test check browser bench bench-events bench-goods bench-import bench-logins bench-pages bench-search bench-watch load peak lock clean
 
 help:
 	@echo 'make up     start the shop with real embedded servers, and print its addresses (Ctrl-C ends it)'
@@ -37,6 +33,7 @@ help:
 	@echo 'make bench-logins  browsing and honest logins beside a credential-stuffing attack'
 	@echo 'make bench-search  how good the search is by judged queries, how quick, and how late it follows'
 	@echo 'make bench-pages  public pages a second beside an empty 200'
+	@echo 'make bench-watch  what the watch over goods costs, over 50,000 products'
 	@echo 'make load   the Locust scenarios, ended by the audit of the books'
 	@echo 'make peak   the highest rate that one machine gives, with a C load generator'
 	@echo 'make lock   resolve the dependencies again and write deploy/*.lock'
@@ -74,10 +71,15 @@ bench-events: $(VENV)/.dev
 
 bench-search: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.bench_search
+
 bench-import: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.bench_import
+
 bench-goods: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.bench_goods
+
+bench-watch: $(VENV)/.dev
+	@exec $(BIN)/python -m loadtests.goods_watch
 
 bench-logins: $(VENV)/.dev
 	@exec $(BIN)/python -m loadtests.stuffing

@@ -37,8 +37,10 @@ FILL: Final = (
 )
 ORDERS: Final = """
 WITH made AS (
-    SELECT 'ord_' || ($1::text) || n AS order_id, (extract(epoch FROM now()) * 1000)::bigint - 86400000::bigint * (n % $4::integer) AS at_ms,
-        'sku_' || (1 + (n::bigint * 7919) % $3::integer) AS one, 'sku_' || (1 + (n::bigint * 104729) % ($3::integer / 20)) AS other
+    SELECT 'ord_' || ($1::text) || n AS order_id,
+        (extract(epoch FROM now()) * 1000)::bigint - 86400000::bigint * (n % $4::integer) AS at_ms,
+        'sku_' || (1 + (n::bigint * 7919) % $3::integer) AS one,
+        'sku_' || (1 + (n::bigint * 104729) % ($3::integer / 20)) AS other
     FROM generate_series(1, $2::integer) n
 ), placed AS (
     INSERT INTO orders (order_id, user_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard, updated_seq, lines)
