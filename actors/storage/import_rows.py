@@ -1,6 +1,6 @@
 """What an import's rows mean to the tables: which products and SKUs there are, what cells may name, and the documents that come of it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +9,7 @@ from actors.domain.product import Terms, images_of
 from actors.domain.sheet import CellFlaw, Plan, plan_of
 from actors.domain.sheet_reading import Group, Known, Outcome, Reader, Ways, cells_of, codes_of, groups_of
 from actors.storage.goods import Edit, Stored, read_stored, read_terms
+from actors.storage.images import known_images
 from actors.storage.sheets.limits import FLAWS_MAX, Sheet
 
 GROUPS_AT_ONCE: Final = 500
@@ -26,7 +27,6 @@ CATEGORY_SLUGS: Final = "SELECT slug, category_id FROM category"
 BRAND_SLUGS: Final = "SELECT slug, brand_id FROM brand"
 
 Progress = Callable[[int], Awaitable[None]]
-KnownImages = Callable[[Any, list[str]], Awaitable[Container[str]]]
 """Which of these images there are, asked on a connection."""
 
 
@@ -75,11 +75,8 @@ async def _fetch(connection: Any, sql: str, names: set[str]) -> AsyncIterator[An
             yield row
 
 
-async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Progress, known_images: KnownImages | None = None) -> Judged:
-    """Read a sheet against the tables. progress: told of the rows that are done, from time to time.
-
-    known_images: without it documents may name any.
-    """
+async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Progress) -> Judged:
+    """Read a sheet against the tables. progress: told of the rows that are done, from time to time."""
     plan, wrong = plan_of(sheet.header)
     width = len(sheet.header)
     found = Judged(sheet.header)
@@ -102,9 +99,9 @@ async def judged(connection: Any, sheet: Sheet, merchant_id: str, progress: Prog
     for some in _parts(groups):
         there = await read_stored(connection, [group.product_id for group in some if group.product_id])
         outcomes = [reader.read(group, stored.doc if (stored := there.get(group.product_id)) else None) for group in some]
-        images = await _images(connection, outcomes, known_images)
+        images = await _images(connection, outcomes)
         for group, outcome in zip(some, outcomes, strict=True):
-            flaws = outcome.flaws if images is None else (*outcome.flaws, *reader.image_flaws(group, outcome, images))
+            flaws = (*outcome.flaws, *reader.image_flaws(group, outcome, images))
             _judge(found, group, msgspec.structs.replace(outcome, flaws=flaws), there.get(group.product_id), unreadable)
             done += len(group.rows)
         await progress(done)
@@ -117,10 +114,10 @@ def _parts(groups: list[Group]) -> Iterator[list[Group]]:
         yield groups[start : start + GROUPS_AT_ONCE]
 
 
-async def _images(connection: Any, outcomes: Sequence[Outcome], known_images: KnownImages | None) -> Container[str] | None:
-    """The images that there are of those that documents name; None where nobody is to look."""
+async def _images(connection: Any, outcomes: Sequence[Outcome]) -> set[str]:
+    """The images that there are of those that documents name."""
     named = {image_id for outcome in outcomes if outcome.doc is not None for image_id in images_of(outcome.doc)}
-    return await known_images(connection, sorted(named)) if known_images is not None and named else None
+    return await known_images(connection, sorted(named)) if named else set()
 
 
 def _judge(found: Judged, group: Group, outcome: Outcome, stored: Stored | None, unreadable: set[tuple[int, int]]) -> None:

@@ -25,7 +25,7 @@ from actors.storage import staff_actions
 from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
 from actors.storage.goods import By, Goods, NotWritten
 from actors.storage.import_reports import list_csv, list_json, sheet_again
-from actors.storage.import_rows import Judged, KnownImages, judged
+from actors.storage.import_rows import Judged, judged
 from actors.storage.imports import DROP, DROP_UPLOADS, KEEP_MS, NOW, PERMISSION, PIECE, PIECE_BYTES, UPLOADING_MS
 from actors.storage.sheets.limits import Sheet, SheetRefused
 from actors.storage.sheets.reading import read_sheet
@@ -92,16 +92,10 @@ class Cancelled(Exception):
 
 
 class Worker:
-    """Works until there is nothing to do. url: of the database. folder: for files while they are read. read: reads one of them.
+    """Works until there is nothing to do. url: of the database. folder: for files while they are read. read: reads one of them."""
 
-    known_images: without it documents may name any image.
-    """
-
-    def __init__(
-        self, url: str, folder: Path, read: Callable[[Path, Path], Sheet] = read_sheet, known_images: KnownImages | None = None
-    ) -> None:
+    def __init__(self, url: str, folder: Path, read: Callable[[Path, Path], Sheet] = read_sheet) -> None:
         self._read = read
-        self._known_images = known_images
         self._url = url
         self._folder = folder
         self._link: Any = None
@@ -203,7 +197,7 @@ class Worker:
         async def progress(rows: int) -> None:
             await self._tell(task, rows)
 
-        found = await judged(self._link, sheet, task.merchant_id, progress, self._known_images)
+        found = await judged(self._link, sheet, task.merchant_id, progress)
         self._format = sheet.format
         self._phase("check", began)
         return found

@@ -10,12 +10,11 @@ import pytest
 
 from actors.storage.connect import open_pool
 from actors.storage.export import Wish, count_of
-from actors.storage.import_work import Worker
 from actors.storage.imports import OPEN_MAX, FileTooLarge
 from actors.storage.sheets.limits import FILE_BYTES_MAX
 from actors.storage.sheets.workbook_reading import read_workbook
 from actors.storage.staff import NotDone
-from tests.storage.imports_shop import GOOD, ME, Shop, founded, imports_url, read_quickly, shop
+from tests.storage.imports_shop import GOOD, ME, Shop, founded, imports_url, shop
 
 __all__ = ["imports_url", "shop"]
 
@@ -189,12 +188,13 @@ async def test_a_merchant_imports_own_goods_alone(shop: Shop) -> None:
 
 
 async def test_images_that_are_not_there_are_bad_cells(shop: Shop) -> None:
-    async def known_images(connection: Any, ids: list[str]) -> set[str]:
-        return {image_id for image_id in ids if image_id == "img_1"}
-
+    await shop.pool.executemany(
+        """INSERT INTO image (image_id, width, height, format, colour, source_bytes, actor_id, at_ms, doomed_at_ms)
+        VALUES ($1, 9, 9, 'PNG', '#ffffff', 99, 'usr_x', 1, $2)""",
+        [("img_1", 0), ("img_3", 1)],
+    )
     head = "product code,title en,sku code,price CNY,images,sku image,choice\n"
-    job = await shop.send(head + "P1,A,A1,5,img_1,,\nP2,B,B1,5,img_1;img_2,img_1,size=1\nP2,,B2,5,,img_3,size=2\n")
-    await Worker(shop.url, shop.folder, read_quickly, known_images).run()
+    job = await shop.done(head + "P1,A,A1,5,img_1,,\nP2,B,B1,5,img_1;img_2,img_1,size=1\nP2,,B2,5,,img_3,size=2\n")
     assert await shop.flaws(job) == [("E3", "image_unknown"), ("F4", "image_unknown")]
 
 
