@@ -379,6 +379,7 @@ def _placed_view(event: OrderPlaced) -> OrderView:
         shipping=event.shipping,
         shipping_saved=event.shipping_saved,
         sources=event.sources,
+        reservation_ids=event.reservation_ids,
     )
 
 

@@ -160,6 +160,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "letters": ("Messages", "消息"),
     "dead_letters": ("Dead messages", "死信"),
     "message": ("Message", "消息"),
+    "unreadable": ("cannot be read", "无法读取"),
     "side": ("Direction", "方向"),
     "side.in": ("received", "接收"),
     "side.out": ("sent", "发送"),

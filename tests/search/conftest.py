@@ -29,6 +29,8 @@ async def _fill(url: str) -> None:
         # By their types in turn, so that every kind is there.
         products = shop.products.sort("type", "product_id").gather_every(EVERY)
         skus = shop.skus.filter(pl.col("product_id").is_in(products["product_id"].implode()))
+        await copy_rows(connection, "category", shop.categories)
+        await copy_rows(connection, "brand", shop.brands)
         await copy_rows(connection, "product", products)
         await copy_rows(connection, "sku", skus.drop("on_hand"))
         await copy_rows(connection, "stock_level", skus.select(key=pl.col("sku_id") + "#0", available="on_hand", put_in="on_hand"))
