@@ -112,7 +112,7 @@ def status_words(view: SearchView) -> str:
         return "\n".join([*lines, say("search_alone")])
     found = view.indexer
     seconds = max(0.0, time.time() - found.written_at_ms / 1000)
-    lines.append(say("search_" + found.state, built=f"{found.built:,}", count=f"{found.to_build:,}", reason=found.reason))
+    lines.append(say(f"search_{found.state}", built=f"{found.built:,}", count=f"{found.to_build:,}", reason=found.reason))
     lines.append(say("search_said", seconds=f"{seconds:,.0f}", pid=found.pid))
     return "\n".join(lines)
 

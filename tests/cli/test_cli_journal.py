@@ -18,7 +18,8 @@ def records(copy: Any) -> int:
 def test_the_journal_is_archived_shown_and_kept_for_the_days_that_were_asked_for(in_copy: Any, run: Run) -> None:
     made = run("sale", "create", "--sku", "sku_1", "--stock", "5", "--price", "1", "--opens-in", "3600", "--json")
     assert made.code == 0
-    in_copy.sql("UPDATE journal SET at_ms = at_ms - 864000000 WHERE seq <= 2")
+    for table in ("journal", "stock_movement"):
+        in_copy.sql(f"UPDATE {table} SET at_ms = at_ms - 864000000 WHERE seq <= 2")
     done = run("journal", "archive", "--json").json
     assert (done["archived"], done["pruned"], done["problems"]) == (records(in_copy), 0, [])
     assert "Archived 0 records in 0 files; pruned 0." in run("journal", "archive").out

@@ -1,5 +1,6 @@
 """``stampede up`` as a person runs it: a process, its addresses, its words."""
 
+import contextlib
 import json
 import os
 import re
@@ -79,11 +80,21 @@ class Copy:
         found = []
         for process in psutil.process_iter():
             try:
-                data = process.environ().get("STAMPEDE_DATA_DIR")
+                ours = process.environ().get("STAMPEDE_DATA_DIR") == str(self.folder / "data")
+                lives = ours and process.status() != psutil.STATUS_ZOMBIE
             except psutil.Error:
                 continue
-            if data == str(self.folder / "data") and process.status() != psutil.STATUS_ZOMBIE:
+            if lives:
                 found.append(process)
+        return found
+
+    def listening(self) -> list[tuple[str, Any]]:
+        """(name of the process, address) of every port on which the copy listens. Some of its processes live for a moment only."""
+        found: list[tuple[str, Any]] = []
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                listens = [each for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN]
+                found += [(process.name(), each.laddr) for each in listens]
         return found
 
     def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":

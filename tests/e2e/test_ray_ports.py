@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import psutil
 import pytest
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -26,12 +25,7 @@ ANSWER_S = 5
 
 def ports_of(copy: Any) -> dict[int, str]:
     """Every listening port of the copy's processes, and whose it is."""
-    return {
-        connection.laddr.port: process.name()
-        for process in copy.family()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    return {address.port: name for name, address in copy.listening()}
 
 
 def code_of(port: int, method: str, token: str | None) -> str:

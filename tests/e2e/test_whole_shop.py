@@ -75,12 +75,7 @@ def test_f31_an_empty_or_dead_cache_changes_no_outcome(copy: Any) -> None:
 
 
 def test_f76_nothing_of_ours_but_serve_s_own_port_listens_beyond_loopback(copy: Any) -> None:
-    beyond = {
-        (process.name().split(":")[-1] or process.name(), connection.laddr.ip)
-        for process in copy.family()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.ip not in LOOPBACK
-    }
+    beyond = {(name.split(":")[-1] or name, address.ip) for name, address in copy.listening() if address.ip not in LOOPBACK}
     # Each Serve replica has a port for calls between deployments, of which there are none here; Serve binds it everywhere.
     assert {ip for _, ip in beyond} <= {"::"}
     assert all("Serve" in name or "storefront" in name for name, _ in beyond)

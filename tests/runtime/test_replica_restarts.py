@@ -22,7 +22,7 @@ ANSWER_S = 10.0
 """Whoever is not answered for so long was forgotten, which is as bad as being cut off."""
 
 ORDER = b"POST /v1/flash-sales/sal_1/orders HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
-PAGE = b"GET /v1/products HTTP/1.1\r\nhost: x\r\n\r\n"
+PAGE = b"GET /v1/cart HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 class App:
