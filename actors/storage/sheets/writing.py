@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import xlsxwriter
-
 FORMATS: Final = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 """Formats with their media types."""
 
@@ -38,6 +36,9 @@ def csv_pieces(rows: Iterable[list[str]]) -> Iterator[bytes]:
 
 def write_workbook(path: Path, rows: Iterable[list[str]], more: Iterable[tuple[str, list[list[str]]]] = ()) -> None:
     """A workbook with one sheet of these rows, and further sheets (name, rows) that an import does not read."""
+    # Replicas know of this module, and write no workbook: its library is 16 MB.
+    import xlsxwriter
+
     book = xlsxwriter.Workbook(
         str(path),
         {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False},
