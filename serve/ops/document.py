@@ -89,6 +89,15 @@ _UPLOADED: Final[dict[str, Any]] = {
     }
     for upload in UPLOADS.values()
 }
+_NAMES: Final = {
+    "schemas.goods.Product": "WholeProduct",
+    "schemas.http.catalogue.Product": "ShownProduct",
+    "schemas.watch.Purchase": "PurchaseAction",
+    "schemas.http.events.Purchase": "PurchaseEvent",
+    "schemas.http.watch.PurchaseLine": "SupplierLine",
+    "schemas.providers.wms.PurchaseLine": "WarehousePurchaseLine",
+}
+"""What two types of one name are called: generators of clients make a class of each name."""
 _CACHED: Final[Header] = (b"cache-control", b"public, max-age=60")
 
 
@@ -154,7 +163,18 @@ def openapi(app: Litestar, handlers: Sequence[Any], *, bench: bool) -> dict[str,
     }
     found["info"] = {"title": "Stampede", "version": "1", "description": DESCRIPTION}
     found["x-problems"] = {code: {"status": row.status, "en": row.en, "zh-CN": row.zh} for code, row in PROBLEMS.items()}
-    return found
+    return _renamed(found)
+
+
+def _renamed(found: dict[str, Any]) -> dict[str, Any]:
+    """The document in which every type has a plain name."""
+    taken = found["components"]["schemas"].keys() & set(_NAMES.values())
+    assert not taken, f"two types would be called {sorted(taken)}"
+    text = msgspec.json.encode(found).decode()
+    for whole, name in _NAMES.items():
+        text = text.replace(f'"{whole}"', f'"{name}"').replace(REF.format(name=whole) + '"', REF.format(name=name) + '"')
+    renamed: dict[str, Any] = msgspec.json.decode(text)
+    return renamed
 
 
 def _types_of(app: Litestar) -> list[Any]:

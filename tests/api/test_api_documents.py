@@ -40,6 +40,7 @@ async def test_every_reference_leads_somewhere_and_requests_take_no_unknown_fiel
     schemas = document["components"]["schemas"]
     names = {name.removeprefix("#/components/schemas/") for name in references(document)}
     assert names - schemas.keys() == set()
+    assert [name for name in schemas if "." in name] == []
     bodies = [one["requestBody"] for methods in document["paths"].values() for one in methods.values() if "requestBody" in one]
     bodies = [body for body in bodies if "application/json" in body["content"]]
     taken = [schemas[name.rsplit("/", 1)[1]] for body in bodies for name in references(body)]
