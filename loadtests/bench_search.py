@@ -46,6 +46,7 @@ class SearchCopy(AloneCopy):
 
     shop: ClassVar[str] = SHOP
     indexer: "subprocess.Popen[bytes] | None" = None
+    leaving = False
 
     def _up(self) -> None:
         self.command("seed", "--shop", self.shop)
@@ -62,11 +63,19 @@ class SearchCopy(AloneCopy):
             time.sleep(0.2)
 
     def start_indexer(self) -> None:
-        """What the first host of a node keeps."""
+        """What the first host of a node keeps, and begins anew when it has rested."""
+        threading.Thread(target=self._keep_indexer, daemon=True).start()
+
+    def _keep_indexer(self) -> None:
+        while not self.leaving:
+            self._index().wait()
+
+    def _index(self) -> "subprocess.Popen[bytes]":
         with (self.folder / "indexer.log").open("ab") as log:
             config = str(self.folder / "data" / "runtime.json")
             command = [sys.executable, "-m", "actors.runtime.indexing", config]
             self.indexer = subprocess.Popen(command, env=self._environment | {MARK: self.mark}, stdout=log, stderr=log)
+        return self.indexer
 
     def search_status(self) -> dict[str, Any]:
         """``stampede search status --json``."""
@@ -74,6 +83,7 @@ class SearchCopy(AloneCopy):
         return found
 
     def _down(self) -> None:
+        self.leaving = True
         if self.indexer is not None:
             self.indexer.kill()
             self.indexer.wait()

@@ -1,9 +1,10 @@
-"""The curls of the READMEs about events, staff and third-party logins do what these say."""
+"""The curls of the READMEs about events, staff, goods and third-party logins do what these say."""
 
 import asyncio
 import json
 import os
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,18 @@ async def test_staff_give_a_role_unmask_and_read_the_trail(shop: Any) -> None:
         ("person.unmask", "ticket 4712", admin),
         ("role.grant", "ticket 4711", admin),
     ]
+
+
+async def test_goods_go_from_a_draft_to_the_shelf(shop: Any) -> None:
+    _, token = await member(shop, "operator", "warehouse")
+    mark = secrets.token_hex(3)
+    text = session("serve/staff/GOODS.md").replace('"USD"', '"CNY"').replace("TEA-", f"TEA-{mark}-").replace("tea-sh", f"tea-{mark}")
+    received, launched, price, sent, changes = [json.loads(line) for line in (await run(text, SHOP=shop.base, TOKEN=token)).splitlines()]
+    assert received["available"] == 40
+    assert launched["document"]["state"] == "on_shelf"
+    assert (price["kind"], price["unit_price"]["amount"]) == ("list", 4900)
+    assert [change["field"] for change in changes["changes"]] == ["state"]
+    assert sent["parcels"] or sent["short"]
 
 
 async def test_a_third_party_login_is_linked(walk: Walk) -> None:
