@@ -405,7 +405,7 @@ class OrderView(msgspec.Struct, gc=False, frozen=True, kw_only=True, tag="order.
     shipping_saved: int = 0
     sources: tuple[Source, ...] = ()
     reservation_ids: tuple[bytes, ...] = ()
-    """By line; only where the order itself was asked for."""
+    """By line, under which the stock holds or has sold its units; not of orders that were read from tables."""
 
 
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True, tag="order.payment_view"):

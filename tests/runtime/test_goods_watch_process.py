@@ -27,10 +27,10 @@ SELECT 'sku_' || n, 'prd_' || n, 'c' || n, 1000, 'CNY' FROM generate_series(0, 9
 INSERT INTO orders (order_id, user_id, status, total_amount, currency, sale_id, placed_at_ms, expires_at_ms, shard, updated_seq, lines)
 SELECT 'ord_' || n, 'usr_1', 'paid', 2000, 'CNY', '', 0, 0, 0, 1, jsonb_build_array(
     jsonb_build_object('sku_id', 'sku_' || n % 1000, 'quantity', 1, 'unit_price', 1000),
-    jsonb_build_object('sku_id', 'sku_' || n * 7 % 1000, 'quantity', 2, 'unit_price', 500)) FROM generate_series(1, 6000) n;
+    jsonb_build_object('sku_id', 'sku_' || n * 7 % 1000, 'quantity', 2, 'unit_price', 500)) FROM generate_series(1, 2500) n;
 INSERT INTO ledger_entry (posting, account, amount, currency, order_id, at_ms)
 SELECT 'order:ord_' || n, 'merchant.payable', -2000, 'CNY', 'ord_' || n,
-    (extract(epoch FROM now()) * 1000)::bigint - 86400000::bigint * (n % 50) FROM generate_series(1, 6000) n"""
+    (extract(epoch FROM now()) * 1000)::bigint - 86400000::bigint * (n % 50) FROM generate_series(1, 2500) n"""
 COUNTS = "SELECT sku_id, day, units, revenue_minor, orders FROM sku_day ORDER BY 1, 2"
 PAIRS = "SELECT product_id, with_id, orders FROM product_pair ORDER BY 1, 2"
 FACTS = "SELECT product_id, facts::text AS facts FROM product_fact ORDER BY 1"
