@@ -44,7 +44,7 @@ up: $(VENV)/.runtime
 
 # What shares nothing runs side by side; what measures, or starts a whole shop, runs alone (tests/conftest.py says which).
 test: check browser
-	@$(BIN)/python -m pytest -m 'not alone' --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m 'not alone' --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
 	@$(BIN)/python -m pytest -m alone $(PYTEST_ARGS)
 
 check: $(VENV)/.dev

@@ -4,11 +4,15 @@ The document is the truth of what is sold and how it is described. The tables ``
 made from it in the transaction that writes it (``actors.domain.product.materialised``), for everybody who joins and lists.
 """
 
+import re
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from schemas.money import Currency, MinorUnits
+
+UNSEEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML has not, and so no workbook: a document with one would not come back from its export."""
 
 FOREVER_MS: Final = 2**53
 """The end of what never ends: the largest integer that every reader of JSON keeps exactly."""

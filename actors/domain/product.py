@@ -4,6 +4,7 @@ A document is judged by :func:`flaws`, which finds everything at once, and by :f
 the tables know (codes that are taken, the revision, whose it is) is found where it is written (``actors.storage.goods``).
 """
 
+import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import product as combinations
 from typing import Any, Final, NamedTuple
@@ -13,7 +14,7 @@ from stdnum import ean
 
 from actors.domain.product_prices import price_flaws
 from schemas.flaws import Flaw
-from schemas.goods import Attribute, AttributeValue, Option, Price, Product, ProductText, ProductTexts, Sku, Words
+from schemas.goods import UNSEEN, Attribute, AttributeValue, Option, Price, Product, ProductText, ProductTexts, Sku, Words
 
 SKUS_MAX: Final = 500
 ON_SALE: Final = frozenset({"scheduled", "on_shelf"})
@@ -30,6 +31,9 @@ MOVES: Final[dict[str, frozenset[str]]] = {
 """Where a product may go from each state; from "" when it is new. A retired one comes back only by a revert, off the shelf."""
 
 KINDS: Final[dict[str, type | tuple[type, ...]]] = {"text": str, "number": (int, float), "flag": bool, "choice": str, "choices": tuple}
+
+_SUSPECTED: Final = re.compile(rb"\\(?:u00|[bf])|\x7f|\xef\xbf[\xbe\xbf]")
+"""How they stand in JSON, or something that looks so."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -99,9 +103,9 @@ def flaws(doc: Product, terms: Terms) -> tuple[Flaw, ...]:
 
 
 def _character_flaws(doc: Product) -> Iterator[Flaw]:
-    """NUL, and half a pair of surrogates: no database keeps them, no reader of JSON gives them, files do."""
+    """What no database, spreadsheet or page keeps: control characters, half a pair of surrogates. Files and hands send them."""
     try:
-        suspected = b"\\u0000" in _ENCODER.encode(doc)
+        suspected = _SUSPECTED.search(_ENCODER.encode(doc)) is not None
     except UnicodeEncodeError:
         suspected = True
     if suspected:
@@ -111,7 +115,7 @@ def _character_flaws(doc: Product) -> Iterator[Flaw]:
 def _unstorable(path: str, value: Any) -> Iterator[str]:
     match value:
         case str():
-            if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            if UNSEEN.search(value):
                 yield path
         case dict():
             for key, member in value.items():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from actors.domain.dates import DAY_MS, date_of, day_on, month_length
-from schemas.goods import FOREVER_MS, QUANTITY_MAX, Image, Option, OptionValue, Price, PriceKind, Words
+from schemas.goods import FOREVER_MS, QUANTITY_MAX, UNSEEN, Image, Option, OptionValue, Price, PriceKind, Words
 from schemas.money import MINOR_UNITS_MAX
 
 WORD_MAX: Final = 200
@@ -29,7 +29,6 @@ _TIME: Final = re.compile(
     r"(\d{4,6})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,3}))?)?)?\s*(Z|[+-]\d{2}:?\d{2})?\Z"
 )
 _GUARDED: Final = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 YES: Final = frozenset(("yes", "true", "1", "y", "是", "真", "有"))
 NO: Final = frozenset(("no", "false", "0", "n", "否", "假", "无"))
@@ -64,7 +63,7 @@ def unguarded(text: str) -> str:
 
 def control_character(text: str) -> bool:
     """Whether there is a character that no cell may hold."""
-    return _CONTROL.search(text) is not None
+    return UNSEEN.search(text) is not None
 
 
 # --- texts with separators ---------------------------------------------------------------------------

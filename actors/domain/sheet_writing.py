@@ -1,6 +1,5 @@
 """From documents of products to rows of a sheet, always the same: what is written is read back as it was, and written again alike. Pure."""
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -19,12 +18,10 @@ from actors.domain.sheet_cells import (
     write_prices,
     write_time,
 )
-from schemas.goods import FOREVER_MS, AttributeValue, Price, Product, ProductText, Sku
+from schemas.goods import FOREVER_MS, UNSEEN, AttributeValue, Price, Product, ProductText, Sku
 
 _PIECE: Final = CELL_CHARACTERS_MAX - 7_767
 """Characters of a long description in one cell, with room for what a workbook writes with several."""
-
-_UNSEEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 class Extent(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +101,7 @@ class Writer:
 
 def shown(text: str) -> str:
     """A cell as it is written: nothing that a spreadsheet would evaluate, and no character that no file can hold."""
-    return guarded(_UNSEEN.sub("", text)) if text else ""
+    return guarded(UNSEEN.sub("", text)) if text else ""
 
 
 def _product_cell(doc: Product, key: str) -> str:

@@ -235,14 +235,15 @@ def test_all_flaws_are_found_at_once_in_the_order_of_the_fields() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x\udfff"])
-def test_what_no_database_keeps_is_found_where_it_is(text: str) -> None:
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x\udfff", "\x01", "a\x1fb", "\b", "\x0c", "\x7f", "\ufffe", "\uffff"])
+def test_what_no_database_or_sheet_keeps_is_found_where_it_is(text: str) -> None:
     texts = ProductTexts(zh=ProductText(title="衬衫", detail=text, keywords=("a", text)))
     assert [(flaw.path, flaw.code) for flaw in flaws(doc(texts=texts), TERMS)] == [
         ("texts.zh-CN.detail", "text_invalid"), ("texts.zh-CN.keywords[1]", "text_invalid"),
     ]  # fmt: skip
     assert "text_invalid" in [flaw.code for flaw in flaws(doc(skus=(sku(choice={text: "1"}),)), TERMS)]
-    assert flaws(doc(texts=ProductTexts(zh=ProductText(title="\\u0000"))), TERMS) == ()
+    for kept in ("\\u0000", "\\b", "\\f", "a\tb", "\ufffd"):
+        assert flaws(doc(texts=ProductTexts(zh=ProductText(title=kept))), TERMS) == ()
 
 
 def test_images_are_looked_for_only_where_somebody_knows_them() -> None:

@@ -47,13 +47,16 @@ def write_workbook(path: Path, rows: Iterable[list[str]], more: Iterable[tuple[s
     # Texts stay texts when somebody types over them: a barcode keeps its zeros.
     text = book.add_format({"num_format": "@"})
     head = book.add_format({"num_format": "@", "bold": True})
-    for name, found in (("goods", rows), *more):
-        sheet = book.add_worksheet(name)
-        sheet.set_column(0, 199, WIDTH, text)
-        sheet.freeze_panes(1, 0)
-        for number, row in enumerate(found):
-            style = text if number else head
-            for place, cell in enumerate(row):
-                if cell:
-                    sheet.write_string(number, place, cell, style)
-    book.close()
+    try:
+        for name, found in (("goods", rows), *more):
+            sheet = book.add_worksheet(name)
+            sheet.set_column(0, 199, WIDTH, text)
+            sheet.freeze_panes(1, 0)
+            for number, row in enumerate(found):
+                style = text if number else head
+                for place, cell in enumerate(row):
+                    if cell:
+                        sheet.write_string(number, place, cell, style)
+    finally:
+        # Whatever the rows did: it keeps a file for each sheet until it is closed.
+        book.close()
