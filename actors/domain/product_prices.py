@@ -18,6 +18,9 @@ TAKES: Final[dict[str, frozenset[str]]] = {
 
 def price_flaws(path: str, prices: tuple[Price, ...], currencies: frozenset[str], levels: Container[str]) -> Iterator[Flaw]:
     """What is wrong with the prices of the SKU at ``path``."""
+    if not prices:
+        yield Flaw(path=f"{path}.prices", code="price_missing")
+        return
     listed = {price.currency: price.amount for price in reversed(prices) if price.kind == "list"}
     if not listed:
         yield Flaw(path=f"{path}.prices", code="list_price_missing", params={"currency": prices[0].currency})

@@ -165,6 +165,7 @@ WRONG = [
         "skus[1].barcode",
         "barcode_repeated",
     ),
+    (priced(), "skus[0].prices", "price_missing"),
     (priced(Price(kind="tier", currency="CNY", amount=9, min_quantity=2)), "skus[0].prices", "list_price_missing"),
     (priced(listed(), listed(900)), "skus[0].prices[1]", "price_repeated"),
     (priced(listed(100, "JPY")), "skus[0].prices[0].currency", "currency_unknown"),

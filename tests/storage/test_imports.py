@@ -187,6 +187,16 @@ async def test_a_merchant_imports_own_goods_alone(shop: Shop) -> None:
     assert b"S1" not in await shop.exported(merchant_id="mer_1")
 
 
+@pytest.mark.parametrize("cell", ["twelve", "-3", "1,5", "=1+1", "1e999"])
+async def test_the_only_price_of_what_is_there_cannot_be_read(shop: Shop, cell: str) -> None:
+    await shop.done(GOOD)
+    for changed in (GOOD, GOOD.replace("P2", "P3").replace("S3", "S4")):
+        job = await shop.done(changed.replace(",,,5,,", f',,,"{cell}",,'))
+        assert (job.state, job.bad_cells) == ("checked", 1)
+        [(where, code)] = await shop.flaws(job)
+        assert (where, code) in (("J4", "price_form"), ("J4", "formula"))
+
+
 async def test_images_that_are_not_there_are_bad_cells(shop: Shop) -> None:
     await shop.pool.executemany(
         """INSERT INTO image (image_id, width, height, format, colour, source_bytes, actor_id, at_ms, doomed_at_ms)
