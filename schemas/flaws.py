@@ -46,7 +46,7 @@ FLAWS: Final[dict[str, tuple[str, str]]] = {
     "sku_missing": ("A product on the shelf needs at least one SKU that is offered.", "上架商品至少需要一个可售 SKU。"),
     "matrix_too_large": ("These options make {count} SKUs, more than {limit}.", "规格组合共 {count} 个,超过上限 {limit}。"),
     # prices
-    "price_missing": ("There is no price.", "缺少价格。"),
+    "price_missing": ("A SKU needs a price.", "SKU 至少需要一个价格。"),
     "list_price_missing": ("There is no list price in {currency}.", "缺少 {currency} 的标价。"),
     "price_repeated": ("The same price stands here twice.", "价格重复。"),
     "price_field": ("A price of this kind has no {field}.", "此类价格不能设置 {field}。"),

@@ -119,14 +119,12 @@ class SkuReader:
             fields["choice"] = choice
         if self._prices:
             fields["prices"] = self._read_prices(row, cells, base, wrong)
-        if base is not None:
-            return msgspec.structs.replace(base, **fields)
-        if not fields.get("prices"):
+        if not fields.get("prices") and (base is None or "prices" in fields):
             fields["prices"] = NO_PRICES
             column = self._prices[0][0] if self._prices else -1
             if not any(flaw.row == row and flaw.column == column for flaw in wrong):
                 wrong.append(CellFlaw(row=row, column=column, code="price_missing"))
-        return Sku(code=code, **fields)
+        return Sku(code=code, **fields) if base is None else msgspec.structs.replace(base, **fields)
 
     # --- prices -----------------------------------------------------------------------------------
 

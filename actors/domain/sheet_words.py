@@ -28,7 +28,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "flag_form": ("Write yes or no.", "请填写“是”或“否”。"),
     "price_form": ("Write a price as 8.90 (tiers 10:8.50;50:7.90, members gold:8.00).", "价格请写作 8.90(阶梯价 10:8.50;50:7.90,会员价 gold:8.00)。"),
     "price_precision": ("{currency} has {places} decimal places.", "{currency} 最多 {places} 位小数。"),
-    "price_missing": ("A SKU needs a price.", "SKU 至少需要一个价格。"),
     "time_form": ("Write a time as 2026-12-01 08:00, with Z or +08:00 where it is not UTC.", "时间请写作 2026-12-01 08:00,非 UTC 时间请注明 +08:00。"),
     "window_form": ("Write a window as 2026-12-01..2026-12-05.", "时间段请写作 2026-12-01..2026-12-05。"),
     "state_unknown": ("A state is draft, scheduled, on_shelf, off_shelf or retired.", "状态为草稿、待上架、在售、下架或停售。"),

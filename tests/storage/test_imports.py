@@ -195,6 +195,8 @@ async def test_the_only_price_of_what_is_there_cannot_be_read(shop: Shop, cell: 
         assert (job.state, job.bad_cells) == ("checked", 1)
         [(where, code)] = await shop.flaws(job)
         assert (where, code) in (("J4", "price_form"), ("J4", "formula"))
+    job = await shop.done(GOOD.replace("P2,draft", "P2,sold").replace(",,,5,,", ",,,,,"))
+    assert await shop.flaws(job) == [("B4", "state_unknown"), ("J4", "price_missing")]
 
 
 async def test_images_that_are_not_there_are_bad_cells(shop: Shop) -> None:
