@@ -32,6 +32,8 @@ LOOK = """() => ({
 
 
 async def looked_at(page: Page, language: str) -> dict[str, Any]:
+    # A click is over when the next page has begun to arrive.
+    await page.wait_for_load_state()
     found: dict[str, Any] = await page.evaluate(LOOK)
     assert found["headings"] == 1, page.url
     assert found["lang"] == language, page.url
