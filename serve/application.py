@@ -387,23 +387,26 @@ class Application:
         return self.framework.reply(request, receive)
 
     def _public(self, request: Request) -> Reply | Awaitable[Reply] | None:
-        """A public page that is kept in memory, or what will give it; the hot lane takes these too."""
+        """A public page that is kept in memory, or what will give it; the hot lane takes most of these too."""
+        page = self.browsing.begin(request)
+        if page is not None:
+            return page
         if request.path == category_tree.PATH:
             request.route = "categories"
             return self.category_tree.begin(request)
-        return self.browsing.begin(request)
+        if request.path == SEARCH:
+            request.route = "search"
+            return self.searching.search(request)
+        if request.path == SUGGEST:
+            request.route = "suggest"
+            return self.searching.suggest(request)
+        return None
 
     def _page(self, request: Request, path: str) -> Awaitable[Reply] | None:
         """The hot page of a path."""
         found = self._public(request)
         if found is not None:
             return _ready(found) if isinstance(found, Reply) else found
-        if path == SEARCH:
-            request.route = "search"
-            return self.searching.search(request)
-        if path == SUGGEST:
-            request.route = "suggest"
-            return self.searching.suggest(request)
         if path == "/healthz":
             request.route = "healthz"
             return _ready(_ALIVE)

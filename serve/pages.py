@@ -96,15 +96,6 @@ class Pages:
         """The page, made by ``make`` if it is not here or too old."""
         return self.ready(request, name) or self._renewed(request, name, make)
 
-    async def reply(self, request: Request, name: str, missing: str, make: Callable[[], Awaitable[bytes | None]]) -> Reply:
-        """A page that no news tell of: read again after a second. ``missing``: the problem where ``make`` says None."""
-
-        async def content() -> Content:
-            return Content(await make(), (missing, None))
-
-        found = self.begin(request, name, content)
-        return found if isinstance(found, Reply) else await found
-
     async def _renewed(self, request: Request, name: str, make: Make) -> Reply:
         old = self._pages.get(name)
         reading = self._reading.get(name)

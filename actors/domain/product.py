@@ -185,10 +185,14 @@ def _image_flaws(doc: Product, terms: Terms) -> Iterator[Flaw]:
         if image.image_id in seen:
             yield Flaw(path=f"images[{number}].image_id", code="image_repeated", params={"image_id": image.image_id})
         seen.add(image.image_id)
-    if terms.has_image is None:
-        return
+    if terms.has_image is not None:
+        yield from unknown_images(doc, terms.has_image)
+
+
+def unknown_images(doc: Product, has_image: Callable[[str], bool]) -> Iterator[Flaw]:
+    """Where a document names images that there are not."""
     for path, image_id in _images_of(doc):
-        if not terms.has_image(image_id):
+        if not has_image(image_id):
             yield Flaw(path=path, code="image_unknown", params={"image_id": image_id})
 
 

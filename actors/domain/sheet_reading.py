@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.domain.product import Terms, flaws, may_move
+from actors.domain.product import Terms, flaws, may_move, unknown_images
 from actors.domain.product_html import clean
 from actors.domain.sheet import CellFlaw, Plan
 from actors.domain.sheet_cells import (
@@ -192,8 +192,7 @@ class Reader:
         """Where the document of a group names images that are not there."""
         if outcome.doc is None:
             return []
-        terms = msgspec.structs.replace(self._ways.terms, has_image=lambda image_id: image_id in there)
-        found = [flaw for flaw in flaws(outcome.doc, terms) if flaw.code == "image_unknown"]
+        found = list(unknown_images(outcome.doc, there.__contains__))
         cells = [self._where(flaw.path, outcome.doc, group.rows[0][0], outcome.places) for flaw in found]
         return [
             CellFlaw(row=row, column=column, code=flaw.code, params=flaw.params) for flaw, (row, column) in zip(found, cells, strict=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar, get_args
 from urllib.parse import parse_qsl
@@ -14,7 +14,7 @@ from actors.storage.search.plain import NoIndex, Unfiltered, search_plainly
 from schemas.http.search import SearchPage, Suggestions
 from serve.answers import Reply, encode
 from serve.cursors import cursor_of, parts_of
-from serve.pages import Pages
+from serve.pages import Content, Pages
 from serve.requests import Refusal, Request
 from serve.services import Services
 
@@ -57,14 +57,14 @@ class Searching:
         if self._thread is not None:
             self._thread.shutdown(wait=False)
 
-    async def search(self, request: Request) -> Reply:
-        """One page of what matches."""
+    def search(self, request: Request) -> Reply | Awaitable[Reply]:
+        """One page of what matches, or what will give it. Refusal for a query that it does not take."""
         wish = wish_of(request)
 
-        async def make() -> bytes:
-            return encode(await self.found(wish))
+        async def make() -> Content:
+            return Content(encode(await self.found(wish)))
 
-        return await self._pages.reply(request, "search\n" + encode(wish).decode(), "not_found", make)
+        return self._pages.begin(request, "search\n" + encode(wish).decode(), make)
 
     async def found(self, wish: Wish) -> SearchPage:
         """One page of what matches, not kept. Refusal ``busy``, ``storage_unavailable``."""
@@ -74,19 +74,19 @@ class Searching:
             page = await self._plainly(wish)
         return msgspec.structs.replace(page, next_cursor=_cursor(page))
 
-    async def suggest(self, request: Request) -> Reply:
-        """What one may mean who has typed so much."""
+    def suggest(self, request: Request) -> Reply | Awaitable[Reply]:
+        """What one may mean who has typed so much, or what will give it. Refusal for a query that it does not take."""
         text = _only(_pairs(request), {"q"}).get("q", "")
         if not text or len(text) > SUGGEST_MAX or not text.isprintable():
             raise Refusal("invalid_request", {"reason": f"q must be 1 to {SUGGEST_MAX} characters"})
 
-        async def make() -> bytes:
+        async def make() -> Content:
             try:
-                return encode(await self._asked(lambda search: search.suggest(text)))
+                return Content(encode(await self._asked(lambda search: search.suggest(text))))
             except NoIndex:
-                return encode(Suggestions(suggestions=(), degraded=True))
+                return Content(encode(Suggestions(suggestions=(), degraded=True)))
 
-        return await self._pages.reply(request, "suggest\n" + text, "not_found", make)
+        return self._pages.begin(request, "suggest\n" + text, make)
 
     async def _asked(self, work: "Callable[[Search], T]") -> T:
         """What the index answers. Refusal ``busy``; NoIndex."""
