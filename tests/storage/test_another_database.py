@@ -53,6 +53,8 @@ async def test_f27_after_a_failover_that_lost_commits_nothing_in_memory_is_belie
     async with open_shop(server.url, connection, guarded=guarded) as shop:
         await shop.put_in("sku_1#0", 10)
         await asyncio.to_thread(back_up, server, tmp_path / "copy")
+        # A server that was away for more than a second is believed again after the next look at the board.
+        await shop.until(lambda: not any(host.storage_down_since_ms for host in shop.hosts))
         assert (await shop.ask("stock", "sku_1#0", PutIn(quantity=5))).reply == StockDone(available=15)
         takeovers = [host.counters.takeovers for host in shop.hosts]
         await asyncio.to_thread(fail_over, server, tmp_path / "copy")

@@ -195,6 +195,9 @@ asyncio.run(import_work.Worker(sys.argv[1], Path(sys.argv[2])).run())
 async def killed(shop: Shop, where: str, count: int = 1) -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, shop.url, str(shop.folder), where, str(count))
     assert await process.wait() == -signal.SIGKILL
+    # The server holds the lock of the dead until it has noticed.
+    while await shop.pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7284"):
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.slow
