@@ -102,7 +102,7 @@ async def opened(shop: Any, *, numbered: bool = False, unnamed: bool = False, ho
         simulator.deliveries.secrets = simulator.own_secrets
         simulator.deliveries.url = shop.base + added.json["hook"] if hooks else ""
         # The catalogue of the other tests is no concern of this one.
-        await shop.pool.execute("UPDATE wms_link SET told_version = (SELECT max(version) FROM product) WHERE connection_id = $1",
+        await shop.pool.execute("UPDATE wms_link SET told_version = (SELECT coalesce(max(version), 0) FROM product) WHERE connection_id = $1",
                                 added.json["connection_id"])  # fmt: skip
         line = Line(shop, simulator, url, added.json, user_id, warehouse_id)
         try:

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from actors.domain import stock, stock_lots
 from actors.domain.entity import Wake
+from actors.domain.finished import outcome_of
 from actors.domain.stock import StockKind
 from actors.testing.rehearsal import Rehearsal
 from schemas.stock import (
@@ -141,7 +142,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(n=numbers, quantity=few, prefer=st.lists(places, max_size=3))
     def hold(self, n: int, quantity: int, prefer: list[str]) -> None:
-        known = rid(n) in self.run.state.holds or rid(n) in self.run.state.done
+        known = rid(n) in self.run.state.holds or outcome_of(self.run.state, rid(n))
         free = self.free()
         orders = {place: sorted(unit.expires_on or "9999" for unit in self.fresh(place)) for place in free}
         told = self.play(reserve(n, quantity, *prefer))
