@@ -15,6 +15,8 @@ from tests.api.staff_people import member, token
 
 WAREHOUSE = """
 INSERT INTO warehouse (warehouse_id, code, country, lat, lon) VALUES ($1, $2, 'CN', 31.2, 121.5) ON CONFLICT DO NOTHING"""
+TOLD_ALL = """
+UPDATE wms_link SET told_version = (SELECT coalesce(max(version), 0) FROM product) WHERE connection_id = $1"""
 LEVEL = """
 INSERT INTO stock_level (key, available, held, sold) VALUES ($1, $2, $3, $4)
 ON CONFLICT (key) DO UPDATE SET available = excluded.available, held = excluded.held, sold = excluded.sold"""
@@ -102,8 +104,7 @@ async def opened(shop: Any, *, numbered: bool = False, unnamed: bool = False, ho
         simulator.deliveries.secrets = simulator.own_secrets
         simulator.deliveries.url = shop.base + added.json["hook"] if hooks else ""
         # The catalogue of the other tests is no concern of this one.
-        await shop.pool.execute("UPDATE wms_link SET told_version = (SELECT coalesce(max(version), 0) FROM product) WHERE connection_id = $1",
-                                added.json["connection_id"])  # fmt: skip
+        await shop.pool.execute(TOLD_ALL, added.json["connection_id"])
         line = Line(shop, simulator, url, added.json, user_id, warehouse_id)
         try:
             yield line

@@ -165,17 +165,11 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from actors.storage import import_work
-where, count = sys.argv[3], int(sys.argv[4])
-seen = 0
+where = sys.argv[3]
 
 def killing(before):
     async def step(self, *arguments, **named):
-        global seen
-        seen += 1
-        if seen == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        found = await before(self, *arguments, **named)
-        return found
+        os.kill(os.getpid(), signal.SIGKILL)
     return step
 
 def killing_after(before):
@@ -190,18 +184,22 @@ kind = killing_after if where != name else killing
 setattr(import_work.Worker, name, kind(getattr(import_work.Worker, name)))
 asyncio.run(import_work.Worker(sys.argv[1], Path(sys.argv[2])).run())
 """
+HELD = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7284"
 
 
-async def killed(shop: Shop, where: str, count: int = 1) -> None:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, shop.url, str(shop.folder), where, str(count))
+async def killed(shop: Shop, eventually: Any, where: str) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, shop.url, str(shop.folder), where)
     assert await process.wait() == -signal.SIGKILL
     # The server holds the lock of the dead until it has noticed.
-    while await shop.pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7284"):
-        await asyncio.sleep(0.01)
+
+    async def free() -> bool:
+        return await shop.pool.fetchval(HELD) == 0
+
+    await eventually(free)
 
 
 @pytest.mark.slow
-async def test_a_worker_that_is_killed_at_any_step_leaves_the_same_end(shop: Shop) -> None:
+async def test_a_worker_that_is_killed_at_any_step_leaves_the_same_end(shop: Shop, eventually: Any) -> None:
     steps = ["_one", "_move+", "_fetch+", "_judged+", "_allowed", "_written+", "_note"]
     await shop.done("sku code,product code,title en,price CNY\nX,X,X,1\n")
     for number, step in enumerate(steps):
@@ -209,7 +207,7 @@ async def test_a_worker_that_is_killed_at_any_step_leaves_the_same_end(shop: Sho
             GOOD.replace("P1", f"P1-{number}").replace("P2", f"P2-{number}").replace(",S", f",S{number}-").replace("0012345678905", "")
         )
         before = await shop.counts()
-        await killed(shop, step)
+        await killed(shop, eventually, step)
         after = await shop.counts()
         whole = tuple(x + y for x, y in zip(before, (2, 3, 4, 2), strict=True))
         assert after in (before, whole), step
@@ -223,9 +221,9 @@ async def test_a_worker_that_is_killed_at_any_step_leaves_the_same_end(shop: Sho
 
 
 @pytest.mark.slow
-async def test_a_worker_that_is_killed_while_it_reports_makes_the_report_again(shop: Shop) -> None:
+async def test_a_worker_that_is_killed_while_it_reports_makes_the_report_again(shop: Shop, eventually: Any) -> None:
     job = await shop.send(GOOD + "P3,sold,,,,,S9,,,,,\n")
-    await killed(shop, "_checked")
+    await killed(shop, eventually, "_checked")
     await shop.worker.run()
     found = await shop.imports.one(job.job_id)
     assert (found.state, found.bad_cells) == ("checked", len(await shop.flaws(found)))
