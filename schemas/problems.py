@@ -135,6 +135,7 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "deadline_passed": _row(503, "The request waited too long and was not carried out. Try again.", "请求等待超时且未执行,请重试。", 1),
     "moved": _row(503, "The shard is moving. Try again.", "分片迁移中,请重试。", 1),
     "storage_unavailable": _row(503, "The database cannot be reached. Nothing was changed; try again.", "数据库暂不可用,未作任何更改,请重试。", 2),
+    "storage_busy": _row(503, "Somebody else is writing the same things, perhaps a large import. Nothing was changed; try again in a few seconds.", "他人正在写入相同数据(可能是大批量导入),未作任何更改,请几秒后重试。", 3),
     "command_poisoned": _row(500, "This command fails every time it is run and is now refused.", "该命令反复执行失败,已被拒绝。"),
     "internal_error": _row(500, "Something went wrong on our side. It was recorded.", "系统内部错误,已记录。"),
     # behaviour events

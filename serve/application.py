@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from asyncpg import LockNotAvailableError
 
 from actors.domain.entity import Refused
-from actors.ports.journal import StorageUnknown
+from actors.ports.journal import StorageBusy, StorageUnknown
 from actors.storage.connect import LOST
 from schemas.ids import base32
 from serve import live_cart, login_guard
@@ -355,9 +356,9 @@ class Application:
             case msgspec.DecodeError() | UnicodeDecodeError():
                 return problem_reply("malformed_body", language=language)
         if isinstance(error, (StorageUnknown, *LOST)):
-            reason = f"{type(error).__name__}: {error}"
-            log.warning("storage_unavailable", route=request.route, reason=reason, request_id=request.id.decode())
-            return problem_reply("storage_unavailable", language=language)
+            code = "storage_busy" if isinstance(error, (StorageBusy, LockNotAvailableError)) else "storage_unavailable"
+            log.warning(code, route=request.route, reason=f"{type(error).__name__}: {error}", request_id=request.id.decode())
+            return problem_reply(code, language=language)
         log.error("request_failed", route=request.route, request_id=request.id.decode(), exc_info=error)
         return problem_reply("internal_error", language=language)
 

@@ -21,6 +21,10 @@ class StorageFull(StorageUnknown):
     """The database answers and cannot write: its disk is full, or fails."""
 
 
+class StorageBusy(StorageUnknown):
+    """Somebody else held what was wanted for too long: nothing happened."""
+
+
 class Row(msgspec.Struct, gc=False, frozen=True, kw_only=True):
     """One record: what one turn of one entity changed. ``(shard, seq)`` is unique and has no gaps.
 

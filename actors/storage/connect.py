@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import structlog
 
-from actors.ports.journal import StorageFull, StorageUnknown
+from actors.ports.journal import StorageBusy, StorageFull, StorageUnknown
 
 log = structlog.get_logger("stampede.storage")
 
@@ -16,6 +16,8 @@ T = TypeVar("T")
 CONNECT_TIMEOUT_S: Final = 3.0
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a table's reader waits for a free connection and the answer together; asyncpg alone would wait for ever."""
+LOCK_WAIT_MS: Final = 2500
+"""How long a pool's user waits for what somebody else has locked. Less than the above: it is told so, and lets go of what it holds."""
 REQUIRED_ON: Final = ("fsync", "full_page_writes", "synchronous_commit")
 STANDBYS: Final = """
 SELECT application_name, sync_state FROM pg_stat_replication WHERE state IN ('streaming', 'catchup') ORDER BY application_name"""
@@ -51,7 +53,11 @@ async def open_pool(url: str, *, size: int = 8) -> "asyncpg.Pool[Any]":
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=10,
-        server_settings={"idle_in_transaction_session_timeout": "5000", "application_name": "stampede"},
+        server_settings={
+            "idle_in_transaction_session_timeout": "5000",
+            "lock_timeout": str(LOCK_WAIT_MS),
+            "application_name": "stampede",
+        },
     )
 
 
@@ -137,8 +143,10 @@ def is_full(error: BaseException) -> bool:
 
 
 async def known(work: Awaitable[T]) -> T:
-    """Await something on a pool; a lost server, or one that keeps us waiting, is StorageUnknown."""
+    """Await something on a pool; a lost server, or one that keeps us waiting, is StorageUnknown; what somebody else holds, StorageBusy."""
     try:
         return await asyncio.wait_for(work, ANSWER_TIMEOUT_S)
+    except asyncpg.LockNotAvailableError as error:
+        raise StorageBusy(str(error)) from error
     except LOST as error:
         raise StorageUnknown(f"{type(error).__name__}: {error}") from error

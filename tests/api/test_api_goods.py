@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.storage.goods_writing import TAKE_TURN
 from tests.api.staff_people import firm, member
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
@@ -296,3 +297,17 @@ async def test_what_is_due_moves_while_the_shop_serves(shop) -> None:
     await work.look()
     found = (await shop.ask("GET", path, token=bearer)).json
     assert (found["document"]["state"], found["revision"]) == ("off_shelf", 4)
+
+
+async def test_who_edits_while_a_large_import_writes_is_told_so_and_holds_up_nobody_else(shop) -> None:
+    _, bearer = await member(shop, "operator")
+    product = await made(shop, bearer)
+    path = f"/v1/staff/products/{product['product_id']}"
+    edit = {"document": product["document"] | {"code": fresh()}, "expected_revision": 1, "reason": "a new code"}
+    async with shop.pool.acquire() as importing, importing.transaction():
+        await importing.execute(TAKE_TURN)
+        refused = await shop.ask("PUT", path, edit, token=bearer)
+        _, other = await member(shop, "operator")
+    assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "storage_busy", "3")
+    assert other
+    assert (await shop.ask("PUT", path, edit, token=bearer)).json["revision"] == 2
