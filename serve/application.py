@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from asyncpg import LockNotAvailableError
 
 from actors.domain.entity import Refused
 from actors.ports.journal import StorageBusy, StorageUnknown
-from actors.storage.connect import LOST
+from actors.storage.connect import LOST, storage_error
 from schemas.ids import base32
 from serve import live_cart, login_guard
 from serve.answers import SECURITY, Reply, json_reply, problem_reply
@@ -355,8 +354,9 @@ class Application:
                 return problem_reply("invalid_request", {"reason": str(error)}, language=language)
             case msgspec.DecodeError() | UnicodeDecodeError():
                 return problem_reply("malformed_body", language=language)
-        if isinstance(error, (StorageUnknown, *LOST)):
-            code = "storage_busy" if isinstance(error, (StorageBusy, LockNotAvailableError)) else "storage_unavailable"
+        lost = storage_error(error) if isinstance(error, LOST) else error
+        if isinstance(lost, StorageUnknown):
+            code = "storage_busy" if isinstance(lost, StorageBusy) else "storage_unavailable"
             log.warning(code, route=request.route, reason=f"{type(error).__name__}: {error}", request_id=request.id.decode())
             return problem_reply(code, language=language)
         log.error("request_failed", route=request.route, request_id=request.id.decode(), exc_info=error)

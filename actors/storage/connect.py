@@ -110,8 +110,7 @@ class Link:
             return await work(await self._connected())
         except LOST as error:
             self.terminate()
-            kind = StorageFull if is_full(error) else StorageUnknown
-            raise kind(f"{type(error).__name__}: {error}") from error
+            raise storage_error(error) from error
         except BaseException:
             # Cancelled in the middle: the connection's state is not known.
             self.terminate()
@@ -137,16 +136,19 @@ class Link:
         self._connection = None
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether the server says that it cannot write."""
-    return isinstance(error, FULL) or (isinstance(error, asyncpg.PostgresError) and any(word in str(error) for word in FULL_WORDS))
+def storage_error(error: BaseException) -> StorageUnknown:
+    """What one of :data:`LOST` says: that the server cannot write, that somebody else held what was wanted, or nothing that is known."""
+    kind = StorageUnknown
+    if isinstance(error, FULL) or (isinstance(error, asyncpg.PostgresError) and any(word in str(error) for word in FULL_WORDS)):
+        kind = StorageFull
+    elif isinstance(error, asyncpg.LockNotAvailableError):
+        kind = StorageBusy
+    return kind(f"{type(error).__name__}: {error}")
 
 
 async def known(work: Awaitable[T]) -> T:
-    """Await something on a pool; a lost server, or one that keeps us waiting, is StorageUnknown; what somebody else holds, StorageBusy."""
+    """Await something on a pool; a lost server, or one that keeps us waiting, is StorageUnknown (:func:`storage_error`)."""
     try:
         return await asyncio.wait_for(work, ANSWER_TIMEOUT_S)
-    except asyncpg.LockNotAvailableError as error:
-        raise StorageBusy(str(error)) from error
     except LOST as error:
-        raise StorageUnknown(f"{type(error).__name__}: {error}") from error
+        raise storage_error(error) from error

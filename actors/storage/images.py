@@ -13,8 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.domain.staff import Actor
-from actors.ports.journal import StorageUnknown
-from actors.storage.connect import LOST, known
+from actors.storage.connect import LOST, known, storage_error
 from actors.storage.media import Media, is_image_id
 from actors.storage.staff import Deed, Staff
 from schemas.ids import id_of
@@ -135,7 +134,7 @@ class Images:
                 finally:
                     await connection.execute(LET_GO)
         except LOST as error:
-            raise StorageUnknown(f"{type(error).__name__}: {error}") from error
+            raise storage_error(error) from error
 
     async def _collect(self, connection: Any, at_ms: int, keep_ms: int, sleep: Callable[[float], Awaitable[None]]) -> list[str]:
         rows = await connection.fetch(CANDIDATES, at_ms - keep_ms, at_ms - DAY_MS, CANDIDATES_MAX)
@@ -197,4 +196,4 @@ async def _filed(write: Callable[[str, Picture], Any], image_id: str, picture: P
     try:
         return await asyncio.to_thread(write, image_id, picture)
     except OSError as error:
-        raise StorageUnknown(f"{type(error).__name__}: {error}") from error
+        raise storage_error(error) from error

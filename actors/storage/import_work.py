@@ -20,9 +20,8 @@ import msgspec
 import structlog
 
 from actors.domain.staff import MACHINE, allows
-from actors.ports.journal import StorageUnknown
 from actors.storage import staff_actions
-from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
+from actors.storage.connect import CONNECT_TIMEOUT_S, LOST, storage_error
 from actors.storage.goods import By, Goods, NotWritten
 from actors.storage.import_reports import list_csv, list_json, sheet_again
 from actors.storage.import_rows import Judged, judged
@@ -118,7 +117,7 @@ class Worker:
             self._clear_folder()
             return await self._work()
         except LOST as error:
-            raise StorageUnknown(f"{type(error).__name__}: {error}") from error
+            raise storage_error(error) from error
         finally:
             for connection in (self._link, self._side):
                 if connection is not None:

@@ -299,7 +299,7 @@ async def test_what_is_due_moves_while_the_shop_serves(shop) -> None:
     assert (found["document"]["state"], found["revision"]) == ("off_shelf", 4)
 
 
-async def test_who_edits_while_a_large_import_writes_is_told_so_and_holds_up_nobody_else(shop) -> None:
+async def test_who_edits_while_a_large_import_writes_is_told_so_and_lets_go_of_the_trail(shop) -> None:
     _, bearer = await member(shop, "operator")
     product = await made(shop, bearer)
     path = f"/v1/staff/products/{product['product_id']}"

@@ -17,8 +17,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from actors.ports.journal import StorageUnknown
-from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
+from actors.storage.connect import CONNECT_TIMEOUT_S, LOST, storage_error
 from actors.storage.events import manifest
 from actors.storage.events.frames import read_frames
 from actors.storage.events.lake import EventLake
@@ -88,7 +87,7 @@ async def land(url: str, task: Landing, passed: Callable[[str], None] = lambda s
         finally:
             connection.terminate()
     except LOST as error:
-        raise StorageUnknown(f"{type(error).__name__}: {error}") from error
+        raise storage_error(error) from error
 
 
 class _Run:

@@ -13,9 +13,8 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from actors.ports.journal import StorageUnknown
 from actors.ports.remembering import Remembering
-from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
+from actors.storage.connect import CONNECT_TIMEOUT_S, LOST, storage_error
 from actors.storage.journal import PostgresJournal
 from actors.storage.projections.groups import GROUPS
 from actors.storage.upkeep.archiving import Archiver
@@ -73,7 +72,7 @@ async def upkeep(
         finally:
             connection.terminate()
     except LOST as error:
-        raise StorageUnknown(f"{type(error).__name__}: {error}") from error
+        raise storage_error(error) from error
     finally:
         await journal.close()
 

@@ -12,8 +12,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from actors.ports.journal import StorageUnknown
-from actors.storage.connect import CONNECT_TIMEOUT_S, LOST
+from actors.storage.connect import CONNECT_TIMEOUT_S, LOST, storage_error
 from actors.storage.watch.proposing import Settings, propose, read_settings
 from actors.storage.watch.refreshing import Surroundings, find_due, keep_facts, read_facts, surroundings, take_due
 from actors.storage.watch.selling import count_news, recount, recount_asked
@@ -61,7 +60,7 @@ async def run_round(url: str, *, seconds_max: float = 300.0, rest: float = 0.0, 
             # Nothing of an ended round is left to be waited for: a transaction that is open is undone by the server.
             connection.terminate()
     except LOST as error:
-        raise StorageUnknown(f"{type(error).__name__}: {error}") from error
+        raise storage_error(error) from error
 
 
 async def _round(connection: Any, seconds_max: float, rest: float, now_ms: int) -> Round:
